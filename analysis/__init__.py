@@ -1,0 +1,1 @@
+"""Studies that reproduce, demonstrate and measure; each file runs on its own."""

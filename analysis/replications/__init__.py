@@ -1,0 +1,1 @@
+"""Published and reference numbers beside ours."""

@@ -1,0 +1,118 @@
+r"""Soft-optimal (maximum-entropy) models of human behavior: reward and rationality from logs of decisions.
+
+Everything a user needs is here, and loads on first use: ``import humansoft`` itself takes no time.
+
+Example:
+    >>> import humansoft as hs
+    >>> task = hs.Task.grid("S.G\n...", discount=0.95)
+    >>> hs.plan(task, {"step": -1.0}, temperature=0.1).action_distribution((0, 0)).idxmax()
+    'right'
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from humansoft import errors
+
+if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
+    from humansoft.catalogue.load import list_datasets as list_datasets
+    from humansoft.catalogue.load import load_dataset as load_dataset
+    from humansoft.checking import check as check
+    from humansoft.data.log import BehaviorLog as BehaviorLog
+    from humansoft.data.readers import read as read
+    from humansoft.data.splits import split as split
+    from humansoft.evaluate.compare import compare as compare
+    from humansoft.evaluate.predict import predict as predict
+    from humansoft.evaluate.scores import score as score
+    from humansoft.evaluate.simulate import simulate as simulate
+    from humansoft.fit.identification import identify as identify
+    from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
+    from humansoft.fit.learner import SoftOptimalLearner as SoftOptimalLearner
+    from humansoft.fit.point import fit as fit
+    from humansoft.fit.result import Fit as Fit
+    from humansoft.fit.result import load as load
+    from humansoft.model import SoftOptimalModel as SoftOptimalModel
+    from humansoft.planning import plan as plan
+    from humansoft.rewards.base import AbstractReward as AbstractReward
+    from humansoft.rewards.linear import LinearReward as LinearReward
+    from humansoft.rewards.table import TableReward as TableReward
+    from humansoft.solvers.exact import Newton as Newton
+    from humansoft.solvers.exact import ValueIteration as ValueIteration
+    from humansoft.solvers.policy import Policy as Policy
+    from humansoft.tasks.task import Task as Task
+    from humansoft.temperature import Fixed as Fixed
+    from humansoft.temperature import PerGroup as PerGroup
+    from humansoft.temperature import PerSubject as PerSubject
+    from humansoft.temperature import Shared as Shared
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AbstractReward": "rewards.base",
+    "BehaviorLog": "data.log",
+    "DecisionDataModule": "fit.learner",
+    "Fit": "fit.result",
+    "Fixed": "temperature",
+    "LinearReward": "rewards.linear",
+    "Newton": "solvers.exact",
+    "PerGroup": "temperature",
+    "PerSubject": "temperature",
+    "Policy": "solvers.policy",
+    "Shared": "temperature",
+    "SoftOptimalLearner": "fit.learner",
+    "SoftOptimalModel": "model",
+    "TableReward": "rewards.table",
+    "Task": "tasks.task",
+    "ValueIteration": "solvers.exact",
+    "check": "checking",
+    "compare": "evaluate.compare",
+    "fit": "fit.point",
+    "identify": "fit.identification",
+    "list_datasets": "catalogue.load",
+    "load": "fit.result",
+    "load_dataset": "catalogue.load",
+    "plan": "planning",
+    "predict": "evaluate.predict",
+    "read": "data.readers",
+    "score": "evaluate.scores",
+    "simulate": "evaluate.simulate",
+    "split": "data.splits",
+}
+"""The module in which each public name lives."""
+
+__all__ = ["errors", *_HOME]
+
+
+class _Package(ModuleType):
+    """This module, where a verb may have the name of a subpackage.
+
+    Whoever imports ``humansoft.fit.anything`` makes Python set the attribute ``humansoft.fit`` to
+    the subpackage, which would hide the verb ``fit``. So a public name cannot be set to a module:
+    ``humansoft.fit(...)`` is always the verb, and ``from humansoft.fit.result import Fit`` works as ever,
+    because such imports look in ``sys.modules`` and not at attributes.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOME and isinstance(value, ModuleType):
+            return
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use, so that ``import humansoft`` loads neither torch nor pandas."""
+    if name not in _HOME:
+        hint = errors.did_you_mean(name, __all__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{hint}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,104 @@
+"""Labels and codes: how the words of a log become the integers of the mathematics, and back.
+
+Codes are made once and carried along (training log -> held-out log, task -> log), never derived
+again from new data, so that a code cannot change its meaning.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humansoft.errors import did_you_mean
+
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=True)
+class Labels:
+    """An ordered, duplicate-free list of labels; the code of a label is its place.
+
+    Attributes:
+        kind: what is labelled ("state", "action", "subject", ...), used in messages.
+        values: the labels; states of several columns are tuples.
+
+    Example:
+        >>> actions = Labels("action", ("left", "right"))
+        >>> actions.encode(["right", "jump"])
+        array([ 1, -1])
+    """
+
+    kind: str
+    values: tuple[Hashable, ...]
+    _index: Mapping[Hashable, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Build the look-up table and refuse duplicates."""
+        index = {value: code for code, value in enumerate(self.values)}
+        if len(index) != len(self.values):
+            twice = next(v for i, v in enumerate(self.values) if index[v] != i)
+            raise ValueError(f"{self.kind} {twice!r} is listed twice")
+        object.__setattr__(self, "_index", index)
+
+    def __len__(self) -> int:
+        """Return the number of labels."""
+        return len(self.values)
+
+    def __contains__(self, value: Hashable) -> bool:
+        """Say whether the label is known (1 and "1" are different labels)."""
+        return self._code(value) >= 0
+
+    @cached_property
+    def _types(self) -> frozenset[type]:
+        return frozenset(type(v) for v in self.values)
+
+    def _code(self, value: Hashable) -> int:
+        # True == 1 == 1.0 for a dict; a label 1 must not answer to True.
+        code = self._index.get(value, -1)
+        return -1 if code >= 0 and isinstance(value, bool) != isinstance(self.values[code], bool) else code
+
+    def encode(self, labels: Iterable[Hashable]) -> Codes:
+        """Return the code of each label, -1 where it is unknown."""
+        return np.fromiter((self._code(label) for label in labels), dtype=np.int64)
+
+    def decode(self, codes: Iterable[int]) -> list[Hashable]:
+        """Return the label of each code, ``None`` for -1."""
+        return [self.values[code] if code >= 0 else None for code in codes]
+
+    def suggest(self, value: Hashable) -> str:
+        """Return the "did you mean" half-sentence for an unknown label."""
+        return did_you_mean(value, self.values)
+
+    @classmethod
+    def of(cls, kind: str, values: Iterable[Hashable]) -> "Labels":
+        """Collect the distinct labels of a column in natural order (numbers by size, text by letters)."""
+        distinct = list(dict.fromkeys(values))
+        try:
+            distinct.sort()  # type: ignore[call-overload]
+        except TypeError:  # labels of different types have no order of their own
+            distinct.sort(key=lambda v: (type(v).__name__, str(v)))
+        return cls(kind, tuple(distinct))
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """The label lists of one log; a log and every part split from it share one codebook.
+
+    Attributes:
+        subjects: people, in natural order.
+        states: state labels; ``(context, state)`` pairs where the log has contexts.
+        actions: action labels.
+    """
+
+    subjects: Labels
+    states: Labels
+    actions: Labels
+
+
+def row_labels(frame: pd.DataFrame, columns: Sequence[str]) -> list[Hashable]:
+    """Return one plain Python label per row: the value of one column, or a tuple over several."""
+    lists = [frame[column].tolist() for column in columns]
+    return lists[0] if len(lists) == 1 else list(zip(*lists, strict=True))

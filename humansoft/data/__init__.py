@@ -1,0 +1,1 @@
+"""Recorded decisions: reading, holding and splitting behavior logs. Knows nothing of tasks."""

@@ -1,0 +1,149 @@
+"""Is a table readable as a log? Every column is looked at before anything is built from it."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humansoft.data.log import Columns
+from humansoft.errors import LogError, Problems, did_you_mean, shortlist
+
+Mask = npt.NDArray[np.bool_]
+
+LARGEST_STEP = 2**53
+"""Beyond this, whole numbers in a column of floats are no longer exact."""
+
+_LARGEST_WEIGHT = 1e100
+
+
+def roles(columns: Columns) -> dict[str, tuple[str, ...]]:
+    """Return role -> column names, for the roles that are played."""
+    values = dataclasses.asdict(columns)
+    return {role: (v,) if isinstance(v, str) else tuple(v) for role, v in values.items() if v}
+
+
+def check_columns(frame: pd.DataFrame, columns: Columns, name: str) -> None:
+    """Refuse a table that lacks rows or columns.
+
+    Raises:
+        LogError: all problems at once; ``name`` says which table it is.
+    """
+    with Problems(name, LogError) as problems:
+        if frame.empty:
+            problems.add("the table has no rows")
+        for role, names in roles(columns).items():
+            for column in names:
+                if column not in frame.columns:
+                    hint = did_you_mean(column, list(frame.columns))
+                    off = (
+                        f" Pass {role}=None if there is none."
+                        if role in ("subject", "episode", "step")
+                        else ""
+                    )
+                    problems.add(f"there is no column {column!r} for {role}.{hint}{off}")
+        if columns.next_state and len(columns.next_state) != len(columns.state):
+            problems.add(
+                f"state has {len(columns.state)} columns but next_state has {len(columns.next_state)}; "
+                "name as many"
+            )
+        doubled = frame.columns[frame.columns.duplicated()].unique().tolist()
+        if doubled:
+            problems.add(f"column names {shortlist(doubled)} stand twice in the header; rename one")
+
+
+def check_values(used: pd.DataFrame, columns: Columns, name: str) -> None:
+    """Refuse cells that cannot play their column's role: empty, of two types, infinite, negative.
+
+    Raises:
+        LogError: all problems of all columns at once, each with its first rows.
+    """
+    with Problems(name, LogError) as problems:
+        for role, names in roles(columns).items():
+            for column in names:
+                values = used[column]
+                if role in ("weight", "step"):
+                    _check_numbers(values, role, problems)
+                elif role in ("terminated", "truncated"):
+                    _check_flags(values, role, problems)
+                else:
+                    _check_labels(values, role, problems)
+        if used[columns.action].isna().all():
+            problems.add(f"column {columns.action!r} is empty in every row: all responses are missing")
+
+
+def _first(mask: Mask) -> str:
+    rows = (np.flatnonzero(mask) + 1).tolist()
+    return f"{len(rows)} of {len(mask)} rows, first: row {', '.join(map(str, rows[:5]))}"
+
+
+def _check_labels(values: "pd.Series[Any]", role: str, problems: Problems) -> None:
+    what = f"column {values.name!r} ({role})"
+    missing = values.isna().to_numpy()
+    if missing.any() and role not in ("action", "next_state"):
+        problems.add(f"{what} is empty in {_first(missing)}; fill the cells or drop the rows")
+    if pd.api.types.is_float_dtype(values):
+        infinite = np.isinf(values.to_numpy(dtype=float, na_value=0.0))
+        if infinite.any():
+            problems.add(f"{what} is infinite in {_first(infinite)}; fill the cells or drop the rows")
+    if values.dtype != object:  # one type for the whole column
+        return
+    kinds = np.array([_kind(v) for v in values.tolist()], dtype=object)
+    kinds[missing] = None
+    found, counts = np.unique(kinds[~missing], return_counts=True)
+    if "list" in found:
+        problems.add(
+            f"{what} holds lists or arrays in {_first(kinds == 'list')}; give each part a column of its own"
+        )
+    elif len(found) > 1:
+        odd = ~missing & (kinds != found[counts.argmax()])
+        problems.add(
+            f"{what} mixes {' and '.join(found)}: {_first(odd)} holds {_value_at(values, odd)}; use one type"
+        )
+
+
+def _kind(value: object) -> str:
+    """Say in a user's words what a label is made of."""
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool | np.bool_):
+        return "true/false"
+    if np.isscalar(value):
+        return "numbers"
+    # A tuple is a label; what cannot be hashed cannot be looked up.
+    return "list" if getattr(type(value), "__hash__", None) is None else "other labels"
+
+
+def _value_at(values: "pd.Series[Any]", where: Mask) -> str:
+    """Show the first value that is meant, as Python writes it."""
+    return repr(values.iloc[np.flatnonzero(where)[:1]].tolist()[0])
+
+
+def _check_numbers(values: "pd.Series[Any]", role: str, problems: Problems) -> None:
+    what = f"column {values.name!r} ({role})"
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    absent = np.isnan(numbers)
+    if absent.any():
+        problems.add(f"{what} is not a number in {_first(absent)}: {_value_at(values, absent)}")
+    huge = np.abs(numbers) > (_LARGEST_WEIGHT if role == "weight" else LARGEST_STEP)
+    if huge.any():
+        problems.add(f"{what} is infinite or huge in {_first(huge)}: {_value_at(values, huge)}")
+    if role == "step":
+        broken = ~absent & ~huge & (numbers != np.round(numbers))
+        if broken.any():
+            problems.add(f"{what} is not a whole number in {_first(broken)}: {_value_at(values, broken)}")
+    elif (numbers <= 0).any():
+        problems.add(
+            f"{what} is zero or negative in {_first(numbers <= 0)}; "
+            "weights say how often a row counts: drop rows that do not count"
+        )
+
+
+def _check_flags(values: "pd.Series[Any]", role: str, problems: Problems) -> None:
+    bad = ~values.isin([True, False, 0, 1]).to_numpy()
+    if bad.any():
+        problems.add(
+            f"column {values.name!r} ({role}) is not true/false or 1/0 in {_first(bad)}: "
+            f"{_value_at(values, bad)}"
+        )

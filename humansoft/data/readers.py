@@ -1,0 +1,239 @@
+"""Reading behavior logs: any table with one row a decision becomes a BehaviorLog."""
+
+import dataclasses
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humansoft._types import NONE
+from humansoft.codebook import Codebook, Labels, row_labels
+from humansoft.data.column_checks import LARGEST_STEP, check_columns, check_values, roles
+from humansoft.data.log import BehaviorLog, Columns
+from humansoft.errors import LogError, Problems, UsageError, did_you_mean, shortlist
+from humansoft.table_files import read_table
+
+Mask = npt.NDArray[np.bool_]
+
+
+def read(
+    source: str | Path | pd.DataFrame,
+    *,
+    subject: str | None = "subject",
+    episode: str | None = "episode",
+    step: str | None = "step",
+    state: str | Sequence[str] = "state",
+    action: str = "action",
+    next_state: str | Sequence[str] | None = None,
+    context: str | None = None,
+    weight: str | None = None,
+    terminated: str | None = None,
+    truncated: str | None = None,
+    participants: str | Path | pd.DataFrame | None = None,
+    codebook: Codebook | None = None,
+) -> BehaviorLog:
+    """Read a behavior log from CSV, TSV, Parquet or a DataFrame with one row a decision.
+
+    Args:
+        source: a table, or the path of one (.csv, .tsv, .parquet; .gz and the like are unpacked).
+        subject: column of the person; ``None``: the whole log is one person's.
+        episode: column of the run or trial; ``None``: one episode a person.
+        step: column that orders the decisions of an episode; ``None``: the order of the rows.
+        state: column of the state, or several columns that together make it.
+        action: column of the response; empty cells are missing responses.
+        next_state: column(s) of the following state; by default the state of the next row.
+        context: column of the maze, layout or condition.
+        weight: column that says how often a row counts (> 0).
+        terminated: true where the task ended after the decision.
+        truncated: true where only the recording stopped.
+        participants: a table with one row a person (a column named as ``subject``) that brings
+            group columns.
+        codebook: labels of an earlier log, to keep its codes; unknown labels are appended.
+
+    Returns:
+        The log, sorted by subject, episode and step. ``to_dataframe`` gives the table back.
+
+    Raises:
+        LogError: everything that makes the table unreadable as a log, all problems at once.
+            Whether it fits a task is asked later, by :func:`humansoft.check`.
+
+    Example:
+        >>> import pandas as pd, humansoft as hs
+        >>> table = pd.DataFrame({"ppt": ["a", "a"], "trial": [1, 2], "cell": [3, 4], "move": ["up", None]})
+        >>> hs.read(table, subject="ppt", episode=None, step="trial", state="cell", action="move")
+        BehaviorLog(DataFrame: 2 decisions, 1 subjects, 1 episodes, 2 states, 1 actions)
+    """
+    frame, name = _load(source)
+    columns = Columns(
+        subject=subject,
+        episode=episode,
+        step=step,
+        state=_names(state),
+        action=action,
+        next_state=_names(next_state) if next_state else None,
+        context=context,
+        weight=weight,
+        terminated=terminated,
+        truncated=truncated,
+    )
+    return build_log(frame, columns, name, participants=participants, codebook=codebook)
+
+
+def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
+def build_log(
+    frame: pd.DataFrame,
+    columns: Columns,
+    name: str,
+    participants: str | Path | pd.DataFrame | None = None,
+    codebook: Codebook | None = None,
+) -> BehaviorLog:
+    """Check the columns of a table, encode them and sort them into a log (see :func:`read`)."""
+    check_columns(frame, columns, name)
+    used = _normalise(frame, columns)
+    check_values(used, columns, name)
+    labels = _labels(used, columns)
+    codebook = _codebook(labels, codebook)
+    arrays = _encode(labels, used, columns, codebook)
+    order = np.lexsort((arrays["step"], arrays["episode"], arrays["subject"])).astype(np.int64)
+    log = BehaviorLog(
+        frame=frame.iloc[order],
+        columns=columns,
+        codebook=codebook,
+        row=order,
+        participants=_participants(participants, columns, labels["subject"], name),
+        source=name,
+        **{key: value[order] for key, value in arrays.items()},
+    )
+    return log if columns.next_state else _next_from_rows(log)
+
+
+def _load(source: object) -> tuple[pd.DataFrame, str]:
+    if isinstance(source, pd.DataFrame):
+        return source.reset_index(drop=True), "DataFrame"
+    if not isinstance(source, str | Path):
+        raise UsageError(f"read() takes a path or a pandas DataFrame, not a {type(source).__name__}")
+    path = Path(source)
+    return read_table(path, LogError), path.name
+
+
+def _normalise(frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """Give whole numbers back their type: a column with an empty cell arrives as floats."""
+    used = frame[list(dict.fromkeys(c for names in roles(columns).values() for c in names))].copy()
+    for column in used.columns:
+        values = used[column]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            used[column] = values.astype(object)
+        elif pd.api.types.is_float_dtype(values) and column != columns.weight:
+            numbers = values.to_numpy(dtype=float, na_value=0.0)
+            numbers = np.where(np.isnan(numbers), 0.0, numbers)
+            if (numbers == np.round(numbers)).all() and (np.abs(numbers) < LARGEST_STEP).all():
+                used[column] = values.astype("Int64").astype(object).where(values.notna(), None)
+    return used
+
+
+def _labels(used: pd.DataFrame, columns: Columns) -> dict[str, list[Hashable]]:
+    """Return the label of each row for each role; ``None`` where there is none."""
+    count = len(used)
+    missed = used[columns.action].isna().tolist()
+    states = row_labels(used, columns.state)
+    following: list[Hashable] = [None] * count
+    if columns.next_state:
+        gone = used[list(columns.next_state)].isna().any(axis=1).tolist()
+        named = row_labels(used, columns.next_state)
+        following = [None if g else n for g, n in zip(gone, named, strict=True)]
+    if columns.context:
+        contexts = used[columns.context].tolist()
+        states = list(zip(contexts, states, strict=True))
+        following = [None if n is None else (c, n) for c, n in zip(contexts, following, strict=True)]
+    return {
+        "subject": used[columns.subject].tolist() if columns.subject else ["all"] * count,
+        "episode": used[columns.episode].tolist() if columns.episode else [1] * count,
+        "state": states,
+        "action": [None if g else a for g, a in zip(missed, used[columns.action].tolist(), strict=True)],
+        "next_state": following,
+    }
+
+
+def _codebook(labels: dict[str, list[Hashable]], old: Codebook | None) -> Codebook:
+    found = {
+        "subject": labels["subject"],
+        "state": [s for s in (*labels["state"], *labels["next_state"]) if s is not None],
+        "action": [a for a in labels["action"] if a is not None],
+    }
+    fresh = {kind: Labels.of(kind, values) for kind, values in found.items()}
+    if old is not None:
+        for kind, known in (("subject", old.subjects), ("state", old.states), ("action", old.actions)):
+            extra = tuple(v for v in fresh[kind].values if v not in known)
+            fresh[kind] = Labels(kind, known.values + extra)
+    return Codebook(fresh["subject"], fresh["state"], fresh["action"])
+
+
+def _encode(
+    labels: dict[str, list[Hashable]], used: pd.DataFrame, columns: Columns, codebook: Codebook
+) -> dict[str, Any]:
+    count = len(used)
+    subject = codebook.subjects.encode(labels["subject"])
+    runs = Labels.of("episode", labels["episode"])
+    _, episode = np.unique(subject * len(runs) + runs.encode(labels["episode"]), return_inverse=True)
+    step = (
+        pd.to_numeric(used[columns.step]).to_numpy(dtype=np.int64)
+        if columns.step
+        else pd.Series(episode).groupby(episode).cumcount().to_numpy(dtype=np.int64)
+    )
+
+    def flag(column: str | None) -> Mask:
+        return used[column].astype(bool).to_numpy() if column else np.zeros(count, dtype=bool)
+
+    return {
+        "subject": subject,
+        "episode": episode.astype(np.int64),
+        "step": step,
+        "state": codebook.states.encode(labels["state"]),
+        "action": codebook.actions.encode(labels["action"]),
+        "next_state": codebook.states.encode(labels["next_state"]),
+        "weight": pd.to_numeric(used[columns.weight]).to_numpy(dtype=float)
+        if columns.weight
+        else np.ones(count),
+        "terminated": flag(columns.terminated),
+        "truncated": flag(columns.truncated),
+    }
+
+
+def _next_from_rows(log: BehaviorLog) -> BehaviorLog:
+    """Take the state of the next row as the next state, within an episode and without a gap."""
+    following = np.r_[log.state[1:], NONE]
+    same = np.r_[(log.episode[1:] == log.episode[:-1]) & (log.step[1:] == log.step[:-1] + 1), False]
+    return dataclasses.replace(
+        log, next_state=np.where(same & ~log.terminated, following, NONE).astype(np.int64)
+    )
+
+
+def _participants(
+    source: str | Path | pd.DataFrame | None, columns: Columns, subjects: list[Hashable], name: str
+) -> pd.DataFrame:
+    if source is None:
+        return pd.DataFrame(index=pd.Index([], name=columns.subject))
+    frame, table = _load(source)
+    key = columns.subject
+    if key is None or key not in frame.columns:
+        hint = did_you_mean(key, frame.columns)
+        raise LogError(f"participants table {table} needs the subject column {key!r} of {name}.{hint}")
+    with Problems(f"participants table {table}", LogError) as problems:
+        distinct = frame.drop_duplicates()
+        twice = distinct[key][distinct[key].duplicated()].unique().tolist()
+        if twice:
+            problems.add(
+                f"subjects {shortlist(twice)} have rows with different values; keep one row a person"
+            )
+        known = Labels.of("subject", frame[key].tolist())
+        absent = [s for s in dict.fromkeys(subjects) if s not in known]
+        if absent:
+            hint = known.suggest(absent[0])
+            problems.add(f"{len(absent)} subjects of the log are missing: {shortlist(absent)}.{hint}")
+    return distinct.set_index(key)

@@ -1,0 +1,286 @@
+"""compare: how rational people are beside each other, where that can be said at all.
+
+Only reward / temperature is in the data (SCIENCE 4.4). Temperatures are comparable when everybody
+is taken to want the same thing (shared reward), in units of an anchored weight, or relative to the
+average person; everything else is refused with the reason.
+"""
+
+from collections.abc import Hashable, Sequence
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from humansoft.codebook import Labels
+from humansoft.errors import IdentificationError, UsageError, did_you_mean, shortlist
+from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.result import Fit, FitStatus
+from humansoft.model import Observations
+from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
+
+Real = npt.NDArray[np.float64]
+
+_NORMAL_95 = 1.959963984540054
+
+
+def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
+    """Compare temperatures between people or groups, with intervals.
+
+    Args:
+        fit: a fit with a temperature per person or per group.
+        *others: more fits, whose people are put into the same table; only fits in the same units.
+        by: a participants' column: temperatures of its groups and the ratios between them. With
+            ``PerGroup(by)`` they are the groups' own parameters. With ``PerSubject()`` they are
+            geometric means over these very people: the interval covers estimation error, not the
+            choice of people.
+
+    Returns:
+        Without ``by``: one row a person (or group), least noisy first: temperature, ci_low, ci_high,
+        inverse_temperature, log_temperature, std_error, rank, boundary, unit; and, where two
+        planners are one likelihood, the other planner's inverse temperature. Sentences that belong
+        beside the table are in ``table.attrs["notes"]``.
+        With ``by``: the same for each group, then one row a pair of groups with the ratio of
+        temperatures.
+
+    Raises:
+        IdentificationError: the comparison is not lawful: reward and temperature both free, no
+            common unit, an anchor that does not act on everybody, a group at a boundary.
+        UsageError: nothing to compare (one temperature, one person), or an unknown column.
+    """
+    fits = (fit, *others)
+    for one in fits:
+        _require_lawful(one)
+    _require_common_unit(fits)
+    if by is not None:
+        if others:
+            raise UsageError("compare(by=...) takes one fit; compare several fits without by=")
+        table = _by_group(fit, by)
+    else:
+        table = _people(fits)
+    table.attrs["notes"] = list(dict.fromkeys(note for one in fits for note in one.notes))
+    return table
+
+
+def _require_lawful(fit: Fit) -> None:
+    """Refuse fits whose temperatures have no common meaning."""
+    if fit.model.rows_are_people:
+        raise IdentificationError(
+            "every subject has a reward of their own: only reward / temperature is in the data, so their temperatures "
+            "cannot be compared. Ways out: LinearReward(shared=True); a weight fixed for everybody "
+            "(fixed={...}, shared=True); or scale-free measures"
+        )
+    if not isinstance(fit.model.temperature, PerSubject | PerGroup):
+        raise UsageError(
+            "this fit has one temperature for everybody: there is nothing to compare between people; "
+            "fit with temperature=PerSubject() or PerGroup(column)"
+        )
+    if len(fit.model.groups) < 2:
+        raise UsageError(
+            f"only one {'subject' if isinstance(fit.model.temperature, PerSubject) else 'group'} "
+            f"({fit.model.groups.values[0]!r}): comparing needs at least two; its own estimate is in fit.summary()"
+        )
+    if fit.status is FitStatus.NOT_IDENTIFIED:
+        raise IdentificationError(
+            "the parameters of this fit are not identified, so its temperatures are arbitrary: " + " ".join(fit.notes)
+        )
+    fit.require_converged()
+    _require_anchor(fit)
+
+
+def _require_anchor(fit: Fit) -> None:
+    """The anchored weight must act on everybody's choices, or its unit means nothing to them."""
+    anchors = [p for p, row in enumerate(fit.model.table.rows) if row.kind == "reward" and row.fixed not in (None, 0.0)]
+    if not anchors:
+        return
+    likelihood = _training_likelihood(fit)
+    full = likelihood.start()
+    derivative = np.abs(likelihood.jacobian(full)[:, fit.model.table.colors[anchors]]).max(axis=1)
+    moved = np.zeros(len(fit.subjects))
+    np.maximum.at(moved, likelihood.observations.person, derivative)
+    # At a boundary all derivatives vanish, whatever the anchor does.
+    inner = fit.temperatures()["boundary"].to_numpy() == ""
+    silent = [fit.subjects.values[i] for i in np.flatnonzero((moved <= 1e-10) & inner)]
+    if silent:
+        names = ", ".join(fit.model.table.rows[p].name for p in anchors)
+        raise IdentificationError(
+            f"the anchor ({names}) makes no difference to any choice of {shortlist(silent)}: their temperatures are not "
+            "in its unit. Leave them out, or anchor a feature that everybody met"
+        )
+
+
+def _training_likelihood(fit: Fit) -> Likelihood:
+    """Line the fit's own training counts up with the model (stationary part; time is not needed here)."""
+    counts, model = fit.training.counts, fit.model
+    person, state = counts["subject"].to_numpy(), counts["state"].to_numpy()
+    row = model.group_of_subject[person]
+    expansion = model.expand(row, state)
+    place = expansion.place(model.task, row, state)
+    weight = counts["weight"].to_numpy(dtype=float)
+    everything = Observations(expansion, place, counts["action"].to_numpy(), weight, person, person)
+    return Likelihood(model, everything).every_action
+
+
+def _require_common_unit(fits: Sequence[Fit]) -> None:
+    if len(fits) < 2:
+        return
+    units = [fit.params.loc["log_temperature", "unit"].iloc[0] for fit in fits]
+    if AVERAGE_PERSON in units:
+        raise IdentificationError(
+            f"temperatures of different fits cannot be compared when their unit is {AVERAGE_PERSON!r}: each fit has "
+            "its own average. Fix one weight at the same non-zero value in all of them"
+        )
+    planners = {fit.model.planner for fit in fits}
+    anchors = {
+        tuple((r.name, r.unit, r.fixed) for r in fit.model.table.rows if r.fixed not in (None, 0.0) and r.kind == "reward")
+        for fit in fits
+    }
+    if len(set(units)) > 1 or len(anchors) > 1:
+        raise IdentificationError(
+            f"these fits measure temperature in different units ({shortlist(sorted(set(units)))}): their numbers cannot "
+            "be compared. Fix the same weight at the same value, in the same unit, in all of them"
+        )
+    if len(planners) > 1:
+        raise IdentificationError(
+            f"these fits have different planners ({', '.join(sorted(planners))}), which put temperature on different "
+            "scales; fit all of them with one planner"
+        )
+
+
+def _people(fits: Sequence[Fit]) -> pd.DataFrame:
+    tables = []
+    for number, fit in enumerate(fits, 1):
+        table = _levels(fit)
+        if len(fits) > 1:
+            table.insert(0, "fit", number)
+        tables.append(table)
+    joined = pd.concat(tables)
+    inner = joined["boundary"] == ""
+    joined["rank"] = joined["temperature"].where(inner).rank()
+    order = np.lexsort((joined["temperature"].to_numpy(), joined["boundary"].map({"lower": -1, "upper": 1}).fillna(0)))
+    return joined.iloc[order]
+
+
+def _levels(fit: Fit) -> pd.DataFrame:
+    """Return one row a temperature parameter."""
+    rows = fit.params.loc[["log_temperature"]].droplevel("name")
+    logs = rows["estimate"].astype(float)
+    kind = "subject" if isinstance(fit.model.temperature, PerSubject) else "group"
+    table = pd.DataFrame(
+        {
+            "temperature": np.exp(logs),
+            "ci_low": np.exp(rows["ci_low"].astype(float)),
+            "ci_high": np.exp(rows["ci_high"].astype(float)),
+            "inverse_temperature": np.exp(-logs),
+            "log_temperature": logs,
+            "std_error": rows["std_error"],
+            "std_error_kind": rows["std_error_kind"],
+            "boundary": rows["boundary"],
+            "unit": rows["unit"],
+        }
+    ).rename_axis(kind)
+    other, shift = other_planner(fit)
+    if other:
+        table[f"inverse_temperature_{other}"] = table["inverse_temperature"] + shift
+    return table
+
+
+def other_planner(fit: Fit) -> tuple[str, float]:
+    """Return the planner of equal likelihood and what it adds to every inverse temperature.
+
+    Known in closed form when the anchored weight w is the only reward and its feature is 1 for every
+    decision: kl with 1/alpha is entropy with 1/alpha - log|A| / w (SCIENCE 0.2). ("", 0) otherwise.
+    """
+    model = fit.model
+    if model.planner not in ("kl", "entropy") or model.prior is not None or model.task.horizon is not None:
+        return "", 0.0
+    weights = [row for row in model.table.rows if row.kind == "reward" and row.fixed != 0.0]
+    acting = model.task.playable
+    options = acting.sum(dim=-1)[acting.any(dim=-1)]
+    if len(weights) != 1 or weights[0].fixed is None or int(options.min()) != int(options.max()):
+        return "", 0.0
+    with torch.no_grad():
+        reward = model.reward(model.task)[0][acting]
+    if float(reward.max() - reward.min()) > 1e-12:
+        return "", 0.0
+    wage = float(np.log(float(options[0])) / reward[0])
+    return ("entropy", -wage) if model.planner == "kl" else ("kl", wage)
+
+
+def _by_group(fit: Fit, by: str) -> pd.DataFrame:
+    groups, members = _membership(fit, by)
+    params = fit.params.loc[["log_temperature"]]
+    edge = params["boundary"].to_numpy() != ""
+    if isinstance(fit.model.temperature, PerGroup) and edge.any():
+        at = [label for _, label in params.index[edge]]
+        raise IdentificationError(
+            f"the temperature of group {shortlist(at)} is at a boundary: it has no standard error, so no contrast with it "
+            "has an interval; its one-sided bound is in fit.summary()"
+        )
+    combine = np.where(edge, 0.0, members)
+    empty = [groups.values[g] for g in np.flatnonzero(combine.sum(axis=1) == 0)]
+    if empty:
+        raise IdentificationError(f"nobody in {shortlist(empty)} has an inner estimate: no group mean can be formed")
+    combine = combine / combine.sum(axis=1, keepdims=True)
+    logs = params["estimate"].to_numpy(dtype=float)
+    covariance, kind = _covariance(fit, edge)
+    unit = str(params["unit"].iloc[0])
+    rows = []
+    for g, label in enumerate(groups.values):
+        rows.append(_row("group", str(label), combine[g], logs, covariance, kind, unit))
+    for a, b in combinations(range(len(groups)), 2):
+        name = f"{groups.values[b]} / {groups.values[a]}"
+        rows.append(_row("ratio", name, combine[b] - combine[a], logs, covariance, kind, "ratio of temperatures"))
+    table = pd.DataFrame(rows).set_index(["kind", "label"])
+    table["num_people_at_boundary"] = int(edge.sum())
+    return table
+
+
+def _membership(fit: Fit, by: str) -> tuple[Labels, Real]:
+    """Return the groups and [G, temperatures] how many people of each group have each temperature."""
+    if isinstance(fit.model.temperature, PerGroup) and fit.model.temperature.column == by:
+        return fit.model.groups, np.eye(len(fit.model.groups))
+    people = fit.training.participants
+    if by not in people.columns:
+        known = list(people.columns)
+        raise UsageError(
+            f"the fit knows no participants' column {by!r}.{did_you_mean(by, known) if known else ''} "
+            "Read the log with participants=, or fit with temperature=PerGroup(column)"
+        )
+    values: list[Hashable] = people[by].reindex(list(fit.subjects.values)).tolist()
+    groups = Labels.of("group", values)
+    if len(groups) < 2:
+        raise UsageError(f"column {by!r} has only the value {groups.values[0]!r}: there is nothing to compare")
+    members = np.zeros((len(groups), len(fit.model.groups)))
+    np.add.at(members, (groups.encode(values), fit.model.group_of_subject), 1.0)
+    if ((members > 0).sum(axis=0) > 1).any():
+        raise UsageError(
+            f"the groups of {by!r} cut across those of {fit.model.temperature!r}; fit with temperature=PerGroup({by!r})"
+        )
+    return groups, members
+
+
+def _covariance(fit: Fit, edge: npt.NDArray[np.bool_]) -> tuple[Real, str]:
+    """Return the covariance of the log temperatures by the default kind of most of them."""
+    kinds = pd.Series(fit.params.loc["log_temperature", "std_error_kind"][~edge])
+    kind = str(kinds.mode().iloc[0]) if kinds.astype(bool).any() else "hessian"
+    table = fit.covariances.table(kind)
+    place = np.flatnonzero(table.index.get_level_values("name") == "log_temperature")
+    return table.to_numpy()[np.ix_(place, place)], kind
+
+
+def _row(kind: str, label: str, weights: Real, logs: Real, covariance: Real, name: str, unit: str) -> dict[str, object]:
+    value, error = float(weights @ logs), float(np.sqrt(weights @ covariance @ weights))
+    return {
+        "kind": kind,
+        "label": label,
+        "temperature": float(np.exp(value)),
+        "ci_low": float(np.exp(value - _NORMAL_95 * error)),
+        "ci_high": float(np.exp(value + _NORMAL_95 * error)),
+        "inverse_temperature": float(np.exp(-value)),
+        "log_temperature": value,
+        "std_error": error,
+        "std_error_kind": name,
+        "unit": unit,
+    }

@@ -1,0 +1,89 @@
+"""predict: the probability of every action, decision by decision."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from humansoft.checking import require_valid
+from humansoft.data.log import BehaviorLog
+from humansoft.errors import ModelError, UsageError, did_you_mean, shortlist
+from humansoft.fit.result import Fit
+
+OnUnknown = Literal["average", "raise"]
+
+
+def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd.DataFrame:
+    """Predict what people do in each recorded state.
+
+    A person the fit does not know is predicted at the geometric-mean temperature (or their group's,
+    when the log tells it), and marked.
+
+    Args:
+        fit: a fitted model.
+        log: decisions of the same task; they need not be the ones fitted.
+        on_unknown: "raise" refuses people the fit does not know.
+
+    Returns:
+        One row a decision, in the order of the user's table: row, subject, episode, step, state,
+        action, then ``p_<action>`` for every action, ``probability`` and ``log_prob`` of the action
+        taken (missing where there was no response), ``num_options`` and ``subject_known``.
+
+    Raises:
+        LogError: the log does not belong to the task.
+        ModelError: unknown people and ``on_unknown="raise"``, or people without a reward of their own.
+
+    Example:
+        >>> import humansoft as hs
+        >>> log, task = hs.load_dataset("overcooked_cramped_room")
+        >>> fitted = hs.fit(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0)), log)
+        >>> bool(hs.predict(fitted, log)["p_stay"].between(0, 1).all())
+        True
+    """
+    require_valid(log, fit.model.task)
+    logs, known = log_probabilities(fit, log, on_unknown)
+    action = fit.model.task.actions.encode(log.codebook.actions.values)
+    chosen = np.where(log.responded, np.r_[action, 0][log.action], 0)
+    log_prob = np.where(log.responded, logs[np.arange(len(log)), chosen], np.nan)
+    columns = log.columns
+    table = pd.DataFrame(
+        {
+            "row": log.row + 1,
+            "subject": log.codebook.subjects.decode(log.subject),
+            "episode": log.frame[columns.episode].to_numpy() if columns.episode else 1,
+            "step": log.step,
+            "state": log.codebook.states.decode(log.state),
+            "action": log.codebook.actions.decode(log.action),
+            **{f"p_{label}": np.exp(logs[:, a]) for a, label in enumerate(fit.model.task.actions.values)},
+            "probability": np.exp(log_prob),
+            "log_prob": log_prob,
+            "num_options": np.isfinite(logs).sum(axis=1),
+            "subject_known": known[log.subject],
+        }
+    )
+    return table.sort_values("row", kind="stable").reset_index(drop=True)
+
+
+def log_probabilities(
+    fit: Fit, log: BehaviorLog, on_unknown: OnUnknown
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return log pi(.|s) of each decision [N, A], and which subjects of the codebook are known.
+
+    The log must have been checked against the task.
+    """
+    if on_unknown not in ("average", "raise"):
+        raise UsageError(f"on_unknown={on_unknown!r}.{did_you_mean(on_unknown, ['average', 'raise'])}")
+    model = fit.model
+    _, known = model.rows_of(log)
+    strangers = [s for s in log.subjects if s not in model.subjects]
+    if strangers and (on_unknown == "raise" or model.rows_are_people):
+        why = " and everybody has a reward of their own" if model.rows_are_people else ""
+        raise ModelError(f"the fit does not know {len(strangers)} of the subjects{why}: {shortlist(strangers)}")
+    observed = model.observe(log, by="decision")
+    with torch.no_grad():
+        solution = model(observed.expansion, tracked_steps=0)
+    model.require_solved(solution, observed.expansion)
+    table = solution.log_policy.reshape(-1, len(model.task.actions)).numpy()
+    return table[observed.position], known

@@ -1,0 +1,161 @@
+"""simulate: new behavior from a fit or a policy, as a log like any other."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from humansoft.codebook import Codebook
+from humansoft.data.log import BehaviorLog, Columns
+from humansoft.data.readers import build_log
+from humansoft.errors import UsageError
+from humansoft.fit.result import Fit
+from humansoft.solvers.policy import Policy
+from humansoft.tasks.task import Task
+
+Index = npt.NDArray[np.int64]
+
+
+def simulate(
+    source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: int | None = None
+) -> BehaviorLog:
+    """Simulate episodes of every person.
+
+    People of a fit start where they started in the training data (drawn again with replacement);
+    people of a policy start from the task's start distribution, or anywhere if it has none.
+
+    Args:
+        source: a fitted model, or a policy from :func:`humansoft.plan`.
+        episodes: number of episodes a person.
+        seed: same seed, same behavior.
+        max_steps: decisions after which an episode is cut off (truncated); by default the length of
+            the training episode that was drawn, or 1,000 (the horizon where there is one).
+
+    Returns:
+        A log with the columns subject, episode, step, the state's columns, action, next state,
+        terminated and truncated.
+
+    Raises:
+        UsageError: fewer than one episode or step.
+
+    Example:
+        >>> import humansoft as hs
+        >>> task = hs.Task.grid("S.G\\n...", discount=0.95)
+        >>> policy = hs.plan(task, {"step": -1.0}, temperature={"ann": 0.2, "bob": 2.0})
+        >>> len(hs.simulate(policy, episodes=3, seed=1).subjects)
+        2
+    """
+    if episodes < 1 or (max_steps is not None and max_steps < 1):
+        raise UsageError(f"simulate(episodes={episodes}, max_steps={max_steps}): both must be at least 1")
+    generator = np.random.default_rng(seed)
+    if isinstance(source, Fit):
+        policy = _policy_of(source)
+        subject, state, limit = _training_starts(source, episodes, generator)
+        columns = source.training.columns
+    else:
+        policy = source
+        subject, state, limit = _task_starts(policy, episodes, generator)
+        columns = _columns_for(policy.task)
+    if max_steps is not None:
+        limit = np.full_like(limit, max_steps)
+    if policy.task.horizon is not None:
+        limit = np.minimum(limit, policy.task.horizon)
+    table = _roll(policy, subject, state, limit, generator)
+    return _as_log(table, policy, columns)
+
+
+def _policy_of(fit: Fit) -> Policy:
+    """Return the policy of the fitted people in the contexts they were seen in."""
+    starts = fit.training.starts
+    person, state = starts["subject"].to_numpy(), starts["state"].to_numpy()
+    model = fit.model
+    row = np.arange(len(model.subjects)) if model.rows_are_people else model.group_of_subject
+    return model.policy_on(model.subjects, row, model.expand(row[person], state))
+
+
+def _training_starts(fit: Fit, episodes: int, generator: np.random.Generator) -> tuple[Index, Index, Index]:
+    starts = fit.training.starts
+    drawn = []
+    for person in range(len(fit.subjects)):
+        own = np.flatnonzero(starts["subject"].to_numpy() == person)
+        drawn.append(generator.choice(own, size=episodes))
+    place = np.concatenate(drawn)
+    return (
+        np.repeat(np.arange(len(fit.subjects)), episodes),
+        starts["state"].to_numpy()[place],
+        starts["length"].to_numpy()[place],
+    )
+
+
+def _task_starts(policy: Policy, episodes: int, generator: np.random.Generator) -> tuple[Index, Index, Index]:
+    task = policy.task
+    count = episodes * len(policy.subjects)
+    weights = task.playable.any(dim=-1).to(torch.float64) if task.initial is None else task.initial
+    probabilities = (weights / weights.sum()).numpy()
+    return (
+        np.repeat(np.arange(len(policy.subjects)), episodes),
+        generator.choice(len(probabilities), size=count, p=probabilities),
+        np.full(count, 1000),
+    )
+
+
+def _roll(policy: Policy, subject: Index, state: Index, limit: Index, generator: np.random.Generator) -> pd.DataFrame:
+    """Step all episodes at once until each has ended or reached its limit."""
+    transitions, terminal = policy.task.transitions, policy.task.terminal.numpy()
+    alive = np.flatnonzero(~terminal[state])
+    current = state.copy()
+    rows = []
+    step = 0
+    while len(alive):
+        time = np.full(len(alive), step)
+        before = current[alive]
+        action = policy.sample(subject[alive], before, time, generator)
+        cumulative = transitions.probabilities.numpy()[before, action].cumsum(axis=1)
+        drawn = (generator.random(len(alive))[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
+        after = transitions.successors.numpy()[before, action, drawn]
+        ended = terminal[after]
+        cut = ~ended & (step + 1 >= limit[alive])
+        rows.append(np.column_stack([subject[alive], alive, time, before, action, after, ended, cut]))
+        current[alive] = after
+        alive = alive[~ended & ~cut]
+        step += 1
+    names = ["subject", "episode", "step", "state", "action", "next_state", "terminated", "truncated"]
+    return pd.DataFrame(np.concatenate(rows) if rows else np.zeros((0, 8), dtype=np.int64), columns=names)
+
+
+def _columns_for(task: Task) -> Columns:
+    label = task.states.values[0]
+    inner = label[1] if task.has_contexts else label  # type: ignore[index]
+    names = tuple(f"state_{i}" for i in range(len(inner))) if isinstance(inner, tuple) else ("state",)
+    return Columns(state=names, context="context" if task.has_contexts else None)
+
+
+def _as_log(table: pd.DataFrame, policy: Policy, columns: Columns) -> BehaviorLog:
+    """Write the codes as labels in the user's columns and read them back as a log."""
+    task = policy.task
+    following = tuple(f"next_{name}" for name in columns.state)
+    frame = pd.DataFrame({columns.subject or "subject": policy.subjects.decode(table["subject"])})
+    frame[columns.episode or "episode"] = table["episode"] + 1
+    frame[columns.step or "step"] = table["step"]
+    before, after = task.states.decode(table["state"]), task.states.decode(table["next_state"])
+    if task.has_contexts:
+        frame[columns.context or "context"] = [label[0] for label in before]  # type: ignore[index]
+        before, after = ([label[1] for label in labels] for labels in (before, after))  # type: ignore[index]
+    for names, labels in ((columns.state, before), (following, after)):
+        parts = list(zip(*labels, strict=True)) if len(names) > 1 else [labels]
+        for name, part in zip(names, parts, strict=True):
+            frame[name] = list(part)
+    frame[columns.action] = task.actions.decode(table["action"])
+    frame["terminated"], frame["truncated"] = table["terminated"] == 1, table["truncated"] == 1
+    roles = Columns(
+        subject=columns.subject or "subject",
+        episode=columns.episode or "episode",
+        step=columns.step or "step",
+        state=columns.state,
+        action=columns.action,
+        next_state=following,
+        context=(columns.context or "context") if task.has_contexts else None,
+        terminated="terminated",
+        truncated="truncated",
+    )
+    return build_log(frame, roles, "simulation", codebook=Codebook(policy.subjects, task.states, task.actions))

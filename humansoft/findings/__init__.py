@@ -1,0 +1,1 @@
+"""What can be found out about a log under a task; :func:`humansoft.check` asks all of it."""

@@ -1,0 +1,162 @@
+"""From an optimum to a Fit: standard errors, status, notes, and what is kept of the log."""
+
+import platform
+from importlib import metadata
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from humansoft.data.log import BehaviorLog
+from humansoft.fit.boundary import Boundary
+from humansoft.fit.identification import Identification
+from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.result import Fit, FitStatus, TrainingData
+from humansoft.fit.uncertainty import covariances
+from humansoft.model import SoftOptimalModel
+from humansoft.parameters import Parameters
+from humansoft.temperature import PerGroup, PerSubject
+
+Real = npt.NDArray[np.float64]
+
+_GRADIENT = 1e-6
+_NORMAL_95 = 1.959963984540054
+
+
+def assemble(
+    likelihood: Likelihood,
+    full: Real,
+    boundary: Boundary,
+    report: Identification,
+    log: BehaviorLog,
+    history: list[float],
+    seed: int | None,
+) -> Fit:
+    """Turn an optimum into a :class:`Fit`: errors, status, notes, and what is kept of the log."""
+    bound, table = likelihood.model, likelihood.model.table
+    errors = covariances(likelihood, full, log)
+    value = float(likelihood.value(torch.from_numpy(full), tracked_steps=0))
+    status = _status(likelihood, full, table, boundary, report, value)
+    params = _params(table, full, boundary, errors.std_errors(), errors.kinds)
+    return Fit(
+        model=bound.at(torch.from_numpy(full)),
+        params=params,
+        covariances=errors,
+        log_likelihood=value,
+        num_decisions=_num_decisions(likelihood),
+        rank=report.rank,
+        status=status,
+        notes=tuple(_boundary_notes(params, bound) + list(report.notes)),
+        history=pd.DataFrame({"step": np.arange(1, len(history) + 1), "log_likelihood": history}),
+        training=_training(bound, log),
+        seed=seed,
+        versions=_versions(),
+    )
+
+
+def _status(
+    likelihood: Likelihood, full: Real, table: Parameters, boundary: Boundary, report: Identification, value: float
+) -> FitStatus:
+    """Optimiser success is not fit success: ask the gradient itself (Dennis and Schnabel's scaling)."""
+    gradient = table.basis.T @ likelihood.gradient(torch.from_numpy(full))
+    size = np.abs(table.basis).T @ np.maximum(np.abs(full), 1 / table.scales) if len(gradient) else np.zeros(0)
+    if np.max(np.abs(gradient) * size, initial=0.0) > _GRADIENT * max(1.0, abs(value)):
+        return FitStatus.MAX_STEPS
+    if not report.identified:
+        return FitStatus.NOT_IDENTIFIED
+    return FitStatus.BOUNDARY if boundary.any else FitStatus.CONVERGED
+
+
+def _params(table: Parameters, full: Real, boundary: Boundary, errors: Real, kinds: tuple[str, ...]) -> pd.DataFrame:
+    fixed = np.array([row.fixed is not None for row in table.rows]) & (boundary.kind == "")
+    errors = np.where(fixed | (boundary.kind != ""), np.nan, errors)
+    low, high = full - _NORMAL_95 * errors, full + _NORMAL_95 * errors
+    low = np.where(boundary.kind == "upper", boundary.bound, np.where(boundary.kind != "", -np.inf, low))
+    high = np.where(boundary.kind == "lower", boundary.bound, np.where(boundary.kind != "", np.inf, high))
+    return pd.DataFrame(
+        {
+            "estimate": full,
+            "std_error": errors,
+            "std_error_kind": np.where(np.isnan(errors), "", kinds),
+            "ci_low": low,
+            "ci_high": high,
+            "unit": [row.unit for row in table.rows],
+            "fixed": fixed,
+            "boundary": boundary.kind.astype(object),
+        },
+        index=table.index(),
+    )
+
+
+def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
+    whose = "Subject" if isinstance(bound.temperature, PerSubject) else "Group"
+    notes = []
+    for (_, label), row in params[params["boundary"] != ""].iterrows():
+        who = f"{whose} {label!r}" if isinstance(bound.temperature, PerSubject | PerGroup) else "The log"
+        if row["boundary"] == "lower":
+            notes.append(
+                f"{who} shows no costly mistake: the likelihood increases as the temperature goes to 0; "
+                f"temperature < {np.exp(row['ci_high']):.3g} (95 %, one-sided)."
+            )
+        elif row["boundary"] == "upper":
+            notes.append(
+                f"{who} follows no preference: the likelihood increases with the temperature; "
+                f"temperature > {np.exp(row['ci_low']):.3g} (95 %, one-sided)."
+            )
+        else:
+            notes.append(f"{who} made no decision that depends on the temperature: nothing can be said about it.")
+    return notes
+
+
+def _num_decisions(likelihood: Likelihood) -> float:
+    """Count the decisions that had more than one option."""
+    observed = likelihood.observations
+    options = observed.expansion.problem.playable.numpy().sum(axis=1)
+    several = options[observed.position % len(options)] > 1
+    return float(observed.weight[several].sum())
+
+
+def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
+    counts = log.counts(bound.task.states, bound.task.actions)
+    first = np.flatnonzero(log.episode_start)
+    lengths = np.diff(np.r_[first, len(log)])
+    people = log.codebook.subjects
+    to_state = bound.task.states.encode(log.codebook.states.values)
+    participants = log.participants
+    if isinstance(bound.temperature, PerGroup) and bound.temperature.column not in participants.columns:
+        labels, codes = log.group(bound.temperature.column)
+        values = pd.Series(labels.decode(codes), index=list(people.values), name=bound.temperature.column)
+        participants = participants.reindex(list(people.values)).assign(**{bound.temperature.column: values})
+    return TrainingData(
+        counts=pd.DataFrame(
+            {
+                "subject": bound.subjects.encode(people.decode(counts.subject)),
+                "state": counts.state,
+                "action": counts.action,
+                "weight": counts.weight,
+            }
+        ),
+        starts=pd.DataFrame(
+            {
+                "subject": bound.subjects.encode(people.decode(log.subject[first])),
+                "state": to_state[log.state[first]],
+                "length": lengths,
+            }
+        ),
+        participants=participants,
+        columns=log.columns,
+        dataset=log.dataset,
+        source=log.source,
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("humansoft", "torch", "pytorch-lightning", "scipy", "numpy", "pandas")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+            found[name] = "source"
+    return found

@@ -1,0 +1,135 @@
+"""Temperatures at a boundary: perfectly rational and perfectly random people.
+
+A person who never erred has a likelihood that keeps rising as the temperature goes to 0; one who
+followed no preference, as it goes to infinity. Both are results, not failures: they get a one-sided
+95 % bound, where the log-likelihood lies 1.353 (half the chi-square 90 % point) below its limit.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from humansoft.errors import ModelError
+from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, Likelihood
+from humansoft.model import SoftOptimalModel
+from humansoft.parameters import Parameter, Parameters
+
+Real = npt.NDArray[np.float64]
+
+ONE_SIDED_DROP = 1.3527717
+_FLAT = 1e-6  # nats: closer to its limit than this, a likelihood tells no inner optimum
+_BISECTIONS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Boundary:
+    """Which free temperatures are at a boundary, and their one-sided bounds.
+
+    Attributes:
+        kind: [P] "" (inner optimum), "lower" (looks perfectly rational), "upper" (perfectly random)
+            or "both" (no information at all).
+        bound: [P] log temperature that the interval ends at; nan for inner optima.
+    """
+
+    kind: npt.NDArray[np.str_]
+    bound: Real
+
+    @property
+    def any(self) -> bool:
+        """True when some temperature is at a boundary."""
+        return bool((self.kind != "").any())
+
+
+def find_boundary(likelihood: Likelihood, full: Real, held: npt.NDArray[np.bool_] | None = None) -> Boundary:
+    """Ask of every free temperature whether its likelihood is as good in the limit as at the estimate.
+
+    Args:
+        likelihood: the likelihood that was maximised.
+        full: [P] where.
+        held: [P] temperatures that were found at a boundary before and are held there.
+    """
+    table = likelihood.model.table
+    free = np.array([row.kind == "log_temperature" and row.fixed is None for row in table.rows])
+    free = free if held is None else free | held
+    kind = np.full(len(table), "", dtype="<U5")
+    bound = np.full(len(table), np.nan)
+    if not free.any():
+        return Boundary(kind, bound)
+    here = _by_parameter(likelihood, full)
+    limits = {}
+    for name, end in (("lower", -LOG_TEMPERATURE_LIMIT), ("upper", LOG_TEMPERATURE_LIMIT)):
+        limits[name] = _by_parameter(likelihood, np.where(free, end, full))
+        kind[free & (limits[name] >= here - _FLAT)] = name
+    kind[free & (limits["lower"] >= here - _FLAT) & (limits["upper"] >= here - _FLAT)] = "both"
+    for name, inner in (("lower", LOG_TEMPERATURE_LIMIT), ("upper", -LOG_TEMPERATURE_LIMIT)):
+        flagged = kind == name
+        if flagged.any():
+            bound[flagged] = _bisect(likelihood, full, flagged, limits[name] - ONE_SIDED_DROP, inner)[flagged]
+    return Boundary(kind, bound)
+
+
+def _by_parameter(likelihood: Likelihood, full: Real) -> Real:
+    """Return the log-likelihood of the people each parameter belongs to [P]; -inf without a solution."""
+    with torch.no_grad():
+        log_prob = likelihood.log_prob(torch.from_numpy(full), tracked_steps=0)
+    if log_prob is None:
+        return np.full(len(full), -np.inf)
+    weighted = log_prob.numpy() * likelihood.observations.weight
+    person = np.bincount(
+        likelihood.observations.person, weights=weighted, minlength=len(likelihood.model.subjects)
+    )
+    total: Real = likelihood.belongs.astype(np.float64) @ person
+    return total
+
+
+def _bisect(likelihood: Likelihood, full: Real, flagged: npt.NDArray[np.bool_], goal: Real, inner: float) -> Real:
+    """Find, for all flagged temperatures at once, where the log-likelihood falls to ``goal``."""
+    good = np.where(flagged, -inner, full)  # the limit, where the likelihood is best
+    poor = np.where(flagged, inner, full)
+    for _ in range(_BISECTIONS):
+        middle = np.where(flagged, (good + poor) / 2, full)
+        better = _by_parameter(likelihood, middle) >= goal
+        good = np.where(flagged & better, middle, good)
+        poor = np.where(flagged & ~better, middle, poor)
+    return (good + poor) / 2
+
+
+def settle(bound: SoftOptimalModel, full: Real, boundary: Boundary) -> tuple[Real, Parameters]:
+    """Hold boundary temperatures at their limit, and take them out of the mean that sets the scale.
+
+    A person who never erred has log temperature -infinity: counted in the mean it would push
+    everybody else's temperature up. Rewards are rescaled with it, so that behavior stays the same.
+    """
+    table = bound.table
+    at_edge = boundary.kind != ""
+    if not at_edge.any():
+        return full, table
+    limit = {"lower": -LOG_TEMPERATURE_LIMIT, "upper": LOG_TEMPERATURE_LIMIT}
+    full = np.array([limit.get(kind, value) for kind, value in zip(boundary.kind, full, strict=True)])
+    if not bound.is_relative:
+        return full, Parameters.of(_held(table, at_edge, full))
+    temperature = np.array([row.kind == "log_temperature" for row in table.rows])
+    people = _people(bound, temperature) * ~at_edge
+    if not people.any():
+        raise ModelError("every temperature is at a boundary: fix a reward weight to give them a scale")
+    weights = people / people.sum()
+    shift = weights @ full
+    settled = np.where(temperature, full - shift, full * np.exp(-shift))
+    return settled, Parameters.of(_held(table, at_edge, settled), mean_zero=weights)
+
+
+def _held(table: Parameters, at_edge: npt.NDArray[np.bool_], full: Real) -> list[Parameter]:
+    """Return the parameters with those at a boundary fixed where they are."""
+    return [
+        replace(row, fixed=float(value)) if edge else row
+        for row, edge, value in zip(table.rows, at_edge, full, strict=True)
+    ]
+
+
+def _people(bound: SoftOptimalModel, temperature: npt.NDArray[np.bool_]) -> Real:
+    """Return the number of people behind each temperature, 0 for other parameters [P]."""
+    people = np.zeros(len(temperature))
+    people[temperature] = np.bincount(bound.group_of_subject, minlength=len(bound.groups))
+    return people

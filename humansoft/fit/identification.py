@@ -1,0 +1,254 @@
+"""What the data can and cannot tell: flat directions of the likelihood, found and named before fitting.
+
+J = d log pi(a|s) / d parameters at the visited states, at random parameter values, weighted by
+visits (SCIENCE 4.3). A singular value below 1e-8 of the largest is structural: no data of this kind
+will ever tell; below 1e-3 it is weak.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from humansoft.data.log import BehaviorLog
+from humansoft.errors import IdentificationError, shortlist
+from humansoft.fit.flat_directions import describe, describe_weak
+from humansoft.fit.likelihood import Likelihood
+from humansoft.model import SoftOptimalModel
+from humansoft.temperature import Fixed
+
+Real = npt.NDArray[np.float64]
+
+STRUCTURAL, WEAK = 1e-8, 1e-3
+_DRAWS = 3
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One direction along which the likelihood does not (or hardly) change.
+
+    Attributes:
+        severity: "structural" (no data of this kind can tell) or "weak".
+        parameters: names of the parameters that trade off.
+        weights: how much each of them moves along the direction.
+        message: what is not identified and what would fix it, in the user's words.
+    """
+
+    severity: str
+    parameters: tuple[str, ...]
+    weights: tuple[float, ...]
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Identification:
+    """The identification report of a model on a log.
+
+    Attributes:
+        directions: flat directions, structural ones first.
+        num_parameters: number of free parameters.
+        rank: number of directions that the data identify.
+        singular_values: of the weighted derivative matrix, largest first, relative to the first.
+        notes: what else to know (equivalent planners, units).
+    """
+
+    directions: tuple[Direction, ...]
+    num_parameters: int
+    rank: int
+    singular_values: Real
+    notes: tuple[str, ...]
+
+    @property
+    def identified(self) -> bool:
+        """True when no direction is structurally flat."""
+        return self.rank == self.num_parameters
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return one row a flat direction."""
+        columns = ["severity", "parameters", "weights", "message"]
+        return pd.DataFrame([[getattr(d, c) for c in columns] for d in self.directions], columns=columns)
+
+    def __str__(self) -> str:
+        """Say in words what is and what is not identified."""
+        if self.identified:
+            lines = [f"Identified: all {self.num_parameters} free parameters."]
+        else:
+            flat = self.num_parameters - self.rank
+            lines = [f"Not identified: {flat} of {self.num_parameters} free directions are flat."]
+        lines += [f"  {d.severity}: {d.message}" for d in self.directions]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def require(self) -> None:
+        """Raise when a direction is structurally flat.
+
+        Raises:
+            IdentificationError: every flat direction with its fix.
+        """
+        if not self.identified:
+            raise IdentificationError(
+                f"{self}\nChange the model as proposed, or pass allow_unidentified=True to get labelled estimates."
+            )
+
+
+def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identification:
+    """Find the directions in which the data say nothing about the parameters.
+
+    Args:
+        model: the hypothesis.
+        log: the decisions that would be fitted.
+        seed: seed of the random parameter values at which the derivatives are taken.
+
+    Returns:
+        The report; ``print`` it. :func:`humansoft.fit` refuses models that are not identified.
+
+    Raises:
+        IdentificationError: no parameter values were found at which the model has a solution.
+
+    Example:
+        >>> import humansoft as hs
+        >>> log, task = hs.load_dataset("overcooked_cramped_room")
+        >>> print(hs.identify(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0)), log))
+        Identified: all 8 free parameters.
+    """
+    bound = model.bind(log)
+    likelihood = Likelihood(bound, bound.observe(log)).every_action
+    free = bound.table.num_free
+    if free == 0:
+        return Identification((), 0, 0, np.zeros(0), ())
+    generator = np.random.default_rng(seed)
+    best = _Spectrum.at(likelihood, _draw(likelihood, generator))
+    for _ in range(_DRAWS - 1):  # a direction is structural only if it is flat everywhere
+        if best.rank == free:
+            break
+        best = max(best, _Spectrum.at(likelihood, _draw(likelihood, generator)), key=lambda s: s.rank)
+    weak_rows = (best.relative > STRUCTURAL) & (best.relative <= WEAK)
+    basis = bound.table.basis
+    directions = [
+        Direction("structural", *found) for found in describe(bound, basis @ best.directions[:, best.rank :], best.full)
+    ] + [Direction("weak", *found) for found in describe_weak(bound, basis @ best.directions[:, weak_rows])]
+    notes = _notes(bound, likelihood, best.full)
+    return Identification(tuple(directions), free, best.rank, best.relative, tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    """Singular values and directions of the weighted derivatives at one parameter value."""
+
+    full: Real
+    relative: Real
+    directions: Real
+    rank: int
+
+    @classmethod
+    def at(cls, likelihood: Likelihood, full: Real) -> "_Spectrum":
+        matrix, units = _reduced(likelihood, full)
+        _, size, rows = np.linalg.svd(matrix, full_matrices=True)
+        relative = np.r_[size, np.zeros(matrix.shape[1] - len(size))] / max(size.max(initial=0.0), 1e-300)
+        return cls(full, relative, units[:, None] * rows.T, int((relative > STRUCTURAL).sum()))
+
+
+def _draw(likelihood: Likelihood, generator: np.random.Generator) -> Real:
+    """Draw parameter values at which the problem has a solution, cooling down until it does."""
+    table = likelihood.model.table
+    temperature = np.array([row.kind == "log_temperature" for row in table.rows])
+    for attempt in range(_ATTEMPTS):
+        size = np.where(temperature, 0.1, 1.0 / table.scales)
+        wanted = generator.normal(size=len(table)) * size
+        # Undiscounted problems are solvable where steps are costly and temperatures low enough.
+        wanted = np.where(temperature, wanted - 0.5 * attempt, -np.abs(wanted) if attempt % 2 else wanted)
+        free = np.linalg.lstsq(table.basis, wanted - table.offset, rcond=None)[0]
+        full: Real = table.basis @ free + table.offset
+        with torch.no_grad():
+            if bool(torch.isfinite(likelihood.value(torch.from_numpy(full), tracked_steps=0))):
+                return full
+    raise IdentificationError(
+        "no parameter values were found at which the model has a solution: with the entropy planner and discount 1, "
+        "every way to the end must cost something; use planner='kl', a discount below 1, or fix a negative step weight"
+    )
+
+
+def _reduced(likelihood: Likelihood, full: Real) -> tuple[Real, Real]:
+    """Return the weighted derivatives [rows, P_free], each person's rows reduced by QR, and column units.
+
+    Rows are weighted by visits * pi(a|s), so that the product of the matrix with itself is the
+    expected information; columns by the typical size of what they multiply.
+    """
+    point = torch.from_numpy(full)
+    jacobian = likelihood.jacobian(point)
+    with torch.no_grad():
+        log_prob = likelihood.log_prob(point, tracked_steps=0)
+    assert log_prob is not None
+    weighted = jacobian * np.sqrt(likelihood.weight.numpy() * np.exp(log_prob.numpy()))[:, None]
+    table, person = likelihood.model.table, likelihood.observations.person
+    blocks = []
+    for b in np.unique(person):
+        triangle = np.linalg.qr(weighted[person == b], mode="r")
+        columns = np.zeros((len(triangle), len(table)))
+        mine = np.flatnonzero(likelihood.belongs[:, b])
+        columns[:, mine] = triangle[:, table.colors[mine]]
+        blocks.append(columns @ table.basis)
+    size = np.abs(table.basis).T @ (1 / table.scales) / np.abs(table.basis).sum(axis=0)
+    return np.vstack(blocks) * size, size
+
+
+def _notes(
+    bound: SoftOptimalModel, likelihood: Likelihood, full: Real
+) -> list[str]:
+    notes = []
+    if bound.planner in ("kl", "entropy") and planners_agree(bound, likelihood, full):
+        other = "entropy" if bound.planner == "kl" else "kl"
+        free_temperature = any(row.kind == "log_temperature" and row.fixed is None for row in bound.table.rows)
+        notes.append(
+            f"planner={bound.planner!r} and planner={other!r} are one likelihood here: no data of this kind tell them "
+            "apart"
+            + ("; only the scale differs, so ratios of temperatures depend on which one is chosen" * free_temperature)
+        )
+    if bound.is_relative:
+        notes.append("temperatures are relative: their geometric mean over people is held at 1 (average person = 1)")
+    blind = [row for row in bound.table.rows if row.kind == "log_temperature" and row.fixed is None]
+    silent = [row.label for row in blind if not _moves(likelihood, row.label)] if len(blind) > 1 else []
+    if silent:
+        notes.append(f"no decision with two options for {shortlist(silent)}: their temperatures cannot be estimated")
+    return notes
+
+
+def _moves(likelihood: Likelihood, label: object) -> bool:
+    place = next(
+        p for p, row in enumerate(likelihood.model.table.rows) if row.kind == "log_temperature" and row.label == label
+    )
+    people = np.flatnonzero(likelihood.belongs[place])
+    options = np.isin(likelihood.observations.person, people)
+    return bool(np.unique(likelihood.observations.position[options], return_counts=True)[1].max(initial=0) > 1)
+
+
+def planners_agree(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> bool:
+    """Whether the kl and the entropy planner give one likelihood on these data.
+
+    kl with reward r is entropy with reward r - temperature * log(number of actions): the two agree
+    where adding log|A(s)| to r / temperature can be undone by the free parameters.
+    """
+    if bound.prior is not None:
+        return False
+    wage = bound.task.available.sum(dim=-1, keepdim=True).clamp_min(1).log().expand(bound.task.available.shape)
+    derivatives = likelihood.jacobian(torch.from_numpy(full), wage.to(torch.float64))
+    rows = derivatives * np.sqrt(likelihood.weight.numpy())[:, None]
+    # In units of each person's temperature the wage is the same for everybody.
+    temperature = _temperature_of(bound, full)[likelihood.observations.person]
+    wanted = rows[:, -1] * temperature
+    free = likelihood.scores(rows[:, :-1]).toarray() @ bound.table.basis
+    if np.abs(wanted).max(initial=0.0) <= STRUCTURAL * max(np.abs(free).max(initial=0.0), 1e-300):
+        return True
+    if isinstance(bound.temperature, Fixed) and free.shape[1] == 0:
+        return False
+    solution = np.linalg.lstsq(free, wanted, rcond=STRUCTURAL)[0]
+    return bool(np.linalg.norm(wanted - free @ solution) <= 1e-6 * np.linalg.norm(wanted))
+
+
+def _temperature_of(bound: SoftOptimalModel, full: Real) -> Real:
+    """Return the temperature of each person at a parameter vector."""
+    own: Real = np.exp(full[len(full) - len(bound.groups) :])
+    return own[bound.group_of_subject]

@@ -1,0 +1,175 @@
+"""The Lightning side: every point estimate is learned by this module through ``Trainer.fit``."""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from humansoft._types import DTYPE
+from humansoft.data.log import BehaviorLog
+from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.optimizer import FisherScoring, LimitedMemory
+from humansoft.model import SoftOptimalModel
+
+Real = npt.NDArray[np.float64]
+
+_MOST_COLORS = 64  # beyond this many Hessian-vector products, gradients alone are cheaper
+_LARGEST_LOG_STEP = 2.0  # a log temperature may change by this much in one step
+
+
+class DecisionDataModule(pl.LightningDataModule):
+    """Feeds a log to the learner as one batch: its sufficient counts.
+
+    Args:
+        model: a bound model.
+        log: the decisions to learn from.
+    """
+
+    def __init__(self, model: SoftOptimalModel, log: BehaviorLog) -> None:
+        """Count the decisions once."""
+        super().__init__()
+        self.likelihood = Likelihood(model, model.observe(log))
+
+    def train_dataloader(self) -> "DataLoader[Any]":
+        """Return a loader of one batch, the number of the epoch's only step."""
+        return DataLoader([0], batch_size=1)  # type: ignore[arg-type]
+
+
+class SoftOptimalLearner(pl.LightningModule):
+    """Learns reward and temperature by maximum likelihood.
+
+    Its one parameter is the free vector; fixed weights and the unit of temperature are in the
+    affine map to the full vector (see :class:`humansoft.parameters.Parameters`).
+
+    Args:
+        likelihood: the likelihood to maximise.
+        max_steps: largest number of optimiser iterations.
+        on_step: called after every iteration with (iteration, log-likelihood).
+    """
+
+    def __init__(
+        self,
+        likelihood: Likelihood,
+        max_steps: int = 200,
+        on_step: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """Prepare the affine map and the start."""
+        super().__init__()
+        self.likelihood, self.max_steps, self.on_step = likelihood, max_steps, on_step
+        table = likelihood.model.table
+        self.basis = torch.from_numpy(table.basis).to(DTYPE)
+        self.offset = torch.from_numpy(table.offset).to(DTYPE)
+        self.free = nn.Parameter(torch.zeros(table.num_free, dtype=DTYPE))
+        self.num_decisions = max(float(likelihood.weight.sum()), 1.0)
+        self.history: list[float] = []
+
+    @property
+    def full(self) -> Tensor:
+        """[P] all parameters at the current free vector."""
+        return self.basis @ self.free + self.offset
+
+    def start_at(self, full: Real) -> None:
+        """Move to the free vector closest to a full one."""
+        table = self.likelihood.model.table
+        free = np.linalg.lstsq(table.basis, full - table.offset, rcond=None)[0]
+        with torch.no_grad():
+            self.free.copy_(torch.from_numpy(free))
+
+    def is_feasible(self) -> bool:
+        """Whether the problem has a solution at the current free vector."""
+        with torch.no_grad():
+            return math.isfinite(float(self.likelihood.value(self.full, tracked_steps=0)))
+
+    def training_step(self, batch: Any, batch_index: int) -> Tensor:  # noqa: ANN401
+        """Return the mean negative log-likelihood of a decision, infinity where it has no solution."""
+        loss = -self.likelihood.value(self.full) / self.num_decisions
+        return loss if torch.isfinite(loss) else self.free.sum() * 0.0 + torch.inf
+
+    def configure_optimizers(self) -> FisherScoring | LimitedMemory:
+        """Fisher scoring, or L-BFGS when there are very many parameters."""
+        table = self.likelihood.model.table
+        share = np.abs(table.basis) / np.maximum(np.abs(table.basis).sum(axis=0), 1e-300)
+        if int(table.colors.max(initial=0)) + 1 > _MOST_COLORS:
+            return LimitedMemory(self.free, share.T @ table.scales, self.max_steps * 10, self._note)
+        is_temperature = np.array([row.kind == "log_temperature" for row in table.rows])
+        limits = np.where(share.T @ is_temperature > 0.5, _LARGEST_LOG_STEP, np.inf)
+        return FisherScoring(
+            self.free,
+            information=lambda: self._projected(self.likelihood.expected_information(self.full.detach())),
+            hessian=lambda: self._projected(-self.likelihood.hessian(self.full.detach())),
+            weight=self.num_decisions,
+            limits=limits,
+            max_steps=self.max_steps,
+            on_step=self._note,
+        )
+
+    def _projected(self, curvature: Real) -> Real:
+        """Express a curvature of the log-likelihood in the free parameters of the mean loss."""
+        basis = self.likelihood.model.table.basis
+        projected: Real = basis.T @ curvature @ basis / self.num_decisions
+        return projected
+
+    def _note(self, loss: float) -> None:
+        self.history.append(-loss * self.num_decisions)
+        if self.on_step is not None:
+            self.on_step(len(self.history), self.history[-1])
+
+
+def find_feasible_start(learner: SoftOptimalLearner) -> bool:
+    """Move the free vector to where the problem has a solution; false when none was found.
+
+    Tried in turn: the model's own start, lower temperatures, and every free feature a cost (with the
+    entropy planner and no discount, only costly steps make episodes end).
+    """
+    table = learner.likelihood.model.table
+    is_reward = np.array([row.kind == "reward" for row in table.rows])
+    for weight in (0.0, -1.0, -4.0):
+        for log_temperature in (0.0, -1.0, -2.0, -4.0, -8.0):
+            wanted = np.where(is_reward, weight / table.scales, log_temperature)
+            learner.start_at(wanted)
+            if learner.is_feasible():
+                return True
+    return False
+
+
+def run_trainer(learner: SoftOptimalLearner, data: DecisionDataModule, trainer: pl.Trainer | None = None) -> None:
+    """Run ``Trainer.fit`` quietly on the CPU in float64 (or the user's own trainer)."""
+    with _quiet():
+        trainer = trainer or pl.Trainer(
+            max_epochs=1,
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(learner, data)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence advice that is about training networks (number of workers, logging steps, hardware)."""
+    talkers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            warnings.filterwarnings("ignore", message=".*number of training batches.*")
+            yield
+    finally:
+        for talker, level in zip(talkers, levels, strict=True):
+            talker.setLevel(level)

@@ -1,0 +1,164 @@
+"""Two optimisers for exact likelihoods, as torch optimizers so that Lightning runs them like any other.
+
+Both minimise to convergence within one ``step``; a loss of infinity is a barrier, before which the
+step is shortened.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import OptimizeResult, minimize
+from torch import Tensor
+
+Real = npt.NDArray[np.float64]
+Closure = Callable[[], Any]
+OnStep = Callable[[float], None]
+
+_ARMIJO = 1e-4
+_HALVINGS = 40
+
+
+class _VectorOptimizer(torch.optim.Optimizer):
+    """What both share: one parameter vector, and loss and gradient as numbers."""
+
+    def __init__(self, parameter: torch.nn.Parameter, max_steps: int, on_step: OnStep) -> None:
+        super().__init__([parameter], {})
+        self.parameter, self.max_steps, self.on_step = parameter, max_steps, on_step
+
+    def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """Minimise; ``closure`` computes the loss and its gradient at the parameter."""
+        assert closure is not None
+        if self.parameter.numel():
+            self._minimise(closure)
+        return closure()
+
+    def _minimise(self, closure: Closure) -> None:
+        raise NotImplementedError
+
+    def _evaluate(self, closure: Closure, x: Real) -> tuple[float, Real]:
+        """Return loss and gradient at x; (inf, 0) behind the barrier."""
+        with torch.no_grad():
+            self.parameter.copy_(torch.from_numpy(x))
+        with torch.enable_grad():
+            loss: Tensor = closure()
+        gradient = self.parameter.grad
+        if not bool(torch.isfinite(loss)) or gradient is None:
+            return np.inf, np.zeros_like(x)
+        return float(loss.detach()), gradient.numpy().astype(np.float64)
+
+
+class FisherScoring(_VectorOptimizer):
+    """Newton's method with the expected information far from the optimum and the exact Hessian near it.
+
+    The expected information is positive semi-definite everywhere, and its steps are invariant to
+    how the parameters are scaled; near the optimum the Hessian squares the error at each step.
+
+    Args:
+        parameter: the vector [P_free] to optimise.
+        information: returns the expected information of the mean loss at the current parameter.
+        hessian: returns its exact Hessian.
+        weight: number of decisions, to speak of the total log-likelihood.
+        limits: [P_free] largest change of each entry in one step.
+        max_steps: largest number of iterations.
+        on_step: called after every iteration with the loss.
+        tolerance: stop when a step would gain less than this, in nats of the log-likelihood.
+    """
+
+    def __init__(
+        self,
+        parameter: torch.nn.Parameter,
+        information: Callable[[], Real],
+        hessian: Callable[[], Real],
+        weight: float,
+        limits: Real,
+        max_steps: int,
+        on_step: OnStep,
+        tolerance: float = 1e-12,
+    ) -> None:
+        """Note the options; the work is done in ``step``."""
+        super().__init__(parameter, max_steps, on_step)
+        self.information, self.hessian = information, hessian
+        self.weight, self.limits, self.tolerance = weight, limits, tolerance
+
+    def _minimise(self, closure: Closure) -> None:
+        x = self.parameter.detach().numpy().copy()
+        loss, gradient = self._evaluate(closure, x)
+        near = False
+        for _ in range(self.max_steps):
+            direction = self._direction(gradient, near)
+            gain = -float(gradient @ direction) * self.weight  # twice the predicted gain in nats
+            if gain <= self.tolerance:
+                return
+            near = near or gain < 2.0
+            direction /= max(1.0, float(np.max(np.abs(direction) / self.limits)))
+            moved = self._backtrack(closure, x, loss, gradient, direction)
+            if moved is None:  # no step lowers the loss beyond rounding
+                self._evaluate(closure, x)
+                return
+            x, loss, gradient = moved
+            self.on_step(loss)
+
+    def _direction(self, gradient: Real, near: bool) -> Real:
+        if near:
+            curvature = self.hessian()
+            size = np.sqrt(np.abs(np.diag(curvature)).clip(1e-300))
+            if np.linalg.eigvalsh(curvature / np.outer(size, size))[0] > 1e-10:
+                return -_solve(curvature, gradient)
+        return -_solve(self.information(), gradient)
+
+    def _backtrack(
+        self, closure: Closure, x: Real, loss: float, gradient: Real, direction: Real
+    ) -> tuple[Real, float, Real] | None:
+        slope = float(gradient @ direction)
+        length = 1.0
+        for _ in range(_HALVINGS):
+            candidate = x + length * direction
+            value, following = self._evaluate(closure, candidate)
+            if value <= loss + _ARMIJO * length * slope:
+                return candidate, value, following
+            rounding = 4 * np.finfo(float).eps * abs(loss)
+            if abs(value - loss) <= rounding and abs(length * slope) <= rounding:
+                return (candidate, value, following) if np.abs(following).max() < np.abs(gradient).max() else None
+            length /= 2
+        return None
+
+
+def _solve(matrix: Real, vector: Real) -> Real:
+    """Solve a positive semi-definite system, staying put along its flat directions."""
+    size = np.sqrt(np.abs(np.diag(matrix)))
+    size[size == 0] = 1.0
+    solution: Real = np.linalg.lstsq(matrix / np.outer(size, size), vector / size, rcond=1e-13)[0] / size
+    return solution
+
+
+class LimitedMemory(_VectorOptimizer):
+    """scipy's L-BFGS, for models with too many parameters for a curvature matrix.
+
+    Args:
+        parameter: the vector [P_free] to optimise.
+        scales: [P_free] typical size of each entry's effect; the search runs in entry * scale.
+        max_steps: largest number of iterations.
+        on_step: called after every iteration with the loss.
+    """
+
+    def __init__(self, parameter: torch.nn.Parameter, scales: Real, max_steps: int, on_step: OnStep) -> None:
+        """Note the options; the work is done in ``step``."""
+        super().__init__(parameter, max_steps, on_step)
+        self.scales = scales
+
+    def _minimise(self, closure: Closure) -> None:
+        def scaled(y: Real) -> tuple[float, Real]:
+            loss, gradient = self._evaluate(closure, y / self.scales)
+            # L-BFGS-B interpolates: it needs a large number where there is no value
+            return (loss if np.isfinite(loss) else 1e10), gradient / self.scales
+
+        def report(intermediate_result: OptimizeResult) -> None:
+            self.on_step(float(intermediate_result.fun))
+
+        start = self.parameter.detach().numpy() * self.scales
+        options = {"maxiter": self.max_steps, "maxfun": 4 * self.max_steps, "gtol": 1e-10, "ftol": 1e-15, "maxcor": 30}
+        found = minimize(scaled, start, jac=True, method="L-BFGS-B", callback=report, options=options)
+        self._evaluate(closure, found.x / self.scales)

@@ -1,0 +1,132 @@
+"""fit: maximum likelihood for every tabular model, through one Lightning module."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from humansoft.checking import require_valid
+from humansoft.data.log import BehaviorLog
+from humansoft.errors import UsageError, did_you_mean
+from humansoft.fit.assemble import assemble
+from humansoft.fit.boundary import Boundary, find_boundary, settle
+from humansoft.fit.identification import identify
+from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.result import Fit
+from humansoft.model import SoftOptimalModel
+from humansoft.temperature import Fixed, Shared
+
+Real = npt.NDArray[np.float64]
+OnStep = Callable[[int, float], None]
+
+_FIRST_LOOK = 40  # steps before asking who is on the way to a boundary
+_MOST_ROUNDS = 4  # of finding who is at a boundary and letting the others settle
+
+def fit(
+    model: SoftOptimalModel,
+    log: BehaviorLog,
+    *,
+    method: Literal["maximum_likelihood"] = "maximum_likelihood",
+    seed: int | None = None,
+    max_steps: int = 200,
+    allow_unidentified: bool = False,
+    on_step: OnStep | None = None,
+) -> Fit:
+    """Fit a model to a log by maximum likelihood; neither is changed.
+
+    The log is checked against the task and the model against the log (:func:`humansoft.identify`)
+    first. Free parameters are then learned by one Lightning module: trust-region Newton on the
+    exact likelihood in float64, to a scaled gradient of 1e-6.
+
+    Args:
+        model: the hypothesis.
+        log: the decisions.
+        method: how to estimate.
+        seed: seed of the identification draws, recorded in the result.
+        max_steps: largest number of optimiser iterations.
+        allow_unidentified: fit all the same when the data leave directions flat; the result is labelled.
+        on_step: called after every iteration with (iteration, log-likelihood).
+
+    Returns:
+        The fit; look at ``status`` and ``summary()``.
+
+    Raises:
+        LogError: the log does not fit the task (every problem, with places).
+        IdentificationError: the data cannot tell the parameters apart (every flat direction, with fixes).
+        SolveError: the model has no solution at any starting value.
+
+    Example:
+        >>> import humansoft as hs
+        >>> log, task = hs.load_dataset("overcooked_cramped_room")
+        >>> fitted = hs.fit(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0)), log)
+        >>> fitted.converged
+        True
+    """
+    if method != "maximum_likelihood":
+        raise UsageError(f"there is no method {method!r}.{did_you_mean(method, ['maximum_likelihood'])}")
+    require_valid(log, model.task)
+    report = identify(model, log, seed=seed or 0)
+    if not allow_unidentified:
+        report.require()
+    bound = model.bind(log)
+    likelihood, full, history, boundary = _learn(bound, log, max_steps, on_step)
+    return assemble(likelihood, full, boundary, report, log, history, seed)
+
+
+def _learn(
+    bound: SoftOptimalModel, log: BehaviorLog, max_steps: int, on_step: OnStep | None
+) -> tuple[Likelihood, Real, list[float], Boundary]:
+    """Maximise; hold whoever runs to a boundary, and let the others settle without them."""
+    first_look = min(max_steps, _FIRST_LOOK)  # somebody on the way to infinity slows everybody down
+    likelihood, full, history = _maximise(bound, log, first_look, on_step)
+    unfinished = first_look < max_steps and len(history) >= first_look
+    boundary = find_boundary(likelihood, full)
+    held = np.zeros(len(full), dtype=bool)
+    for _ in range(_MOST_ROUNDS):
+        at_edge = boundary.kind != ""
+        if (at_edge == held).all() and not unfinished:
+            break
+        full, bound.table = settle(bound, full, boundary)
+        likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history)
+        boundary, held, unfinished = find_boundary(likelihood, full, at_edge), at_edge, False
+    return likelihood, full, history, boundary
+
+
+def _maximise(
+    bound: SoftOptimalModel,
+    log: BehaviorLog,
+    max_steps: int,
+    on_step: OnStep | None,
+    start: Real | None = None,
+    history: Sequence[float] = (),
+) -> tuple[Likelihood, Real, list[float]]:
+    """Return the likelihood, its maximum [P] and the log-likelihood after each step."""
+    # Lightning takes five seconds to import: only when something is learned.
+    from humansoft.fit.learner import DecisionDataModule, SoftOptimalLearner, find_feasible_start, run_trainer
+
+    pooled = _pooled(bound) if start is None else None
+    if pooled is not None:
+        # What everybody shares is found first, where one solution serves all people.
+        _, together, history = _maximise(pooled.bind(log), log, max_steps, on_step)
+        start = np.r_[together[:-1], np.full(len(bound.groups), together[-1])]
+    data = DecisionDataModule(bound, log)
+    learner = SoftOptimalLearner(data.likelihood, max_steps, on_step)
+    learner.history.extend(history)
+    if start is not None:
+        learner.start_at(start)
+    if not learner.is_feasible() and not find_feasible_start(learner):
+        bound.at(learner.full.detach()).require_solvable(data.likelihood.observations.expansion)
+    run_trainer(learner, data)
+    return data.likelihood, learner.full.detach().numpy().copy(), learner.history
+
+
+def _pooled(bound: SoftOptimalModel) -> SoftOptimalModel | None:
+    """Return the same model with one temperature for everybody, where that is a simpler one."""
+    if len(bound.groups) < 2 or bound.rows_are_people:
+        return None
+    temperature = Fixed(1.0) if bound.is_relative else Shared()
+    simpler = copy.deepcopy(bound)
+    simpler.temperature = temperature
+    return simpler

@@ -1,0 +1,174 @@
+"""Fit: the frozen result of fitting a model to a log."""
+
+import enum
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from humansoft.codebook import Labels
+from humansoft.data.log import Columns
+from humansoft.errors import NotConvergedError
+from humansoft.fit.uncertainty import Covariances
+from humansoft.model import SoftOptimalModel
+
+
+class FitStatus(enum.Enum):
+    """How a fit ended; the value is the sentence a user reads."""
+
+    CONVERGED = "Converged: the scaled gradient is below 1e-6."
+    BOUNDARY = (
+        "Converged; some temperatures are at a boundary (behavior that looks perfectly rational or perfectly "
+        "random) and have one-sided intervals."
+    )
+    NOT_IDENTIFIED = (
+        "Converged, but the data do not identify all parameters: estimates along the flat directions are arbitrary "
+        "(allow_unidentified=True)."
+    )
+    MAX_STEPS = "Stopped at the step limit before the optimum: raise max_steps, and look at the estimates that grew large."
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a fit keeps of its log: enough to compare with baselines, resample starts and read new files.
+
+    Attributes:
+        counts: one row a distinct (subject, state, action): labels of the task, weight.
+        starts: one row an episode: subject, state it began in, number of decisions.
+        participants: one row a person with group columns, indexed by subject.
+        columns: roles of the columns of the log, to read files of the same columns.
+        dataset: the catalogue's name of the data set, if it came from there.
+        source: where the log came from.
+    """
+
+    counts: pd.DataFrame
+    starts: pd.DataFrame
+    participants: pd.DataFrame
+    columns: Columns
+    dataset: str | None
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted soft-optimal model: estimates, their uncertainty, and the model to predict with.
+
+    Attributes:
+        model: the model bound to its people, at the estimates.
+        params: one row a parameter, indexed by (name, label): estimate, std_error,
+            std_error_kind, ci_low, ci_high, unit, fixed, boundary ("", "lower" or "upper").
+            Temperatures stand as ``log_temperature``.
+        covariances: covariance matrices by kind.
+        log_likelihood: at the estimates, summed over decisions.
+        num_decisions: weighted decisions with a response and more than one option.
+        rank: number of parameters that the data identify (the k of AIC and BIC).
+        status: how the fit ended.
+        notes: sentences that belong beside the numbers (boundaries, units, equivalent planners).
+        history: log-likelihood after each optimiser iteration.
+        training: what is kept of the log.
+        seed: seed the fit was given.
+        versions: versions of the libraries that produced it.
+    """
+
+    model: SoftOptimalModel
+    params: pd.DataFrame
+    covariances: Covariances
+    log_likelihood: float
+    num_decisions: float
+    rank: int
+    status: FitStatus
+    notes: tuple[str, ...]
+    history: pd.DataFrame
+    training: TrainingData
+    seed: int | None
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def subjects(self) -> Labels:
+        """People the model was fitted to."""
+        return self.model.subjects
+
+    @property
+    def converged(self) -> bool:
+        """True when the optimiser reached an optimum (boundary cases included)."""
+        return self.status is not FitStatus.MAX_STEPS
+
+    @property
+    def message(self) -> str:
+        """The status as a sentence, with the notes."""
+        return " ".join([self.status.value, *self.notes])
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, with the number of identified parameters."""
+        return 2 * self.rank - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, with the number of identified parameters and decisions."""
+        return float(np.log(self.num_decisions) * self.rank - 2 * self.log_likelihood)
+
+    def require_converged(self) -> None:
+        """Raise when the fit stopped early.
+
+        Raises:
+            NotConvergedError: with the status sentence.
+        """
+        if not self.converged:
+            raise NotConvergedError(self.message)
+
+    def std_errors(self, kind: str | None = None) -> "pd.Series[float]":
+        """Return standard errors: "hessian", "bhhh", "sandwich_by_subject" or "sandwich_by_episode".
+
+        Raises:
+            NotAvailableError: unknown kind, or the reason why this one does not exist.
+        """
+        return pd.Series(self.covariances.std_errors(kind), index=self.params.index, name=kind or "std_error")
+
+    def summary(self) -> pd.DataFrame:
+        """Return the table to read: reward weights, then temperatures with inverse temperatures.
+
+        Temperatures are shown on their own scale; their intervals are symmetric in the logarithm.
+        """
+        table = self.params.drop(columns=["fixed"]).copy()
+        logs = table.index.get_level_values("name") == "log_temperature"
+        natural = table.loc[logs, ["estimate", "ci_low", "ci_high"]].astype(float)
+        table.loc[logs, ["estimate", "ci_low", "ci_high"]] = np.exp(natural)
+        table.loc[logs, "std_error"] *= np.exp(natural["estimate"])
+        table["inverse_temperature"] = np.where(logs, 1 / table["estimate"], np.nan)
+        table.index = pd.MultiIndex.from_tuples(
+            [("temperature" if n == "log_temperature" else n, label) for n, label in table.index],
+            names=table.index.names,
+        )
+        return table
+
+    def temperatures(self) -> pd.DataFrame:
+        """Return one row a person: temperature, its interval, inverse temperature, boundary, group."""
+        rows = self.params.loc[["log_temperature"]]
+        place = self.model.group_of_subject
+        people = pd.DataFrame(
+            {
+                "temperature": np.exp(rows["estimate"].to_numpy(dtype=float))[place],
+                "ci_low": np.exp(rows["ci_low"].to_numpy(dtype=float))[place],
+                "ci_high": np.exp(rows["ci_high"].to_numpy(dtype=float))[place],
+                "inverse_temperature": np.exp(-rows["estimate"].to_numpy(dtype=float))[place],
+                "log_temperature": rows["estimate"].to_numpy(dtype=float)[place],
+                "std_error": rows["std_error"].to_numpy(dtype=float)[place],
+                "boundary": rows["boundary"].to_numpy()[place],
+                "unit": rows["unit"].to_numpy()[place],
+            },
+            index=pd.Index(list(self.subjects.values), name="subject"),
+        )
+        return people
+
+    def weight(self, name: str, label: Hashable = "all") -> float:
+        """Return one estimate by name."""
+        return float(self.params.loc[(name, label), "estimate"])
+
+    def __repr__(self) -> str:
+        """Show what was fitted and how it ended, not the tables."""
+        return (
+            f"Fit({len(self.subjects)} subjects, {self.num_decisions:,.0f} decisions, log-likelihood "
+            f"{self.log_likelihood:.3f}, {self.rank} parameters, {self.status.name.lower()})"
+        )

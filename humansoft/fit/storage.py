@@ -1,0 +1,284 @@
+"""Runs on disk: a fit as a folder of JSON, Parquet and safetensors (never pickle)."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from humansoft.codebook import Labels
+from humansoft.data.log import Columns
+from humansoft.errors import Problems, RunError
+from humansoft.fit.result import Fit, FitStatus, TrainingData
+from humansoft.fit.uncertainty import Covariances
+from humansoft.model import SoftOptimalModel
+from humansoft.parameters import Parameter, Parameters
+from humansoft.rewards.base import AbstractReward
+from humansoft.rewards.linear import LinearReward
+from humansoft.rewards.table import TableReward
+from humansoft.tasks.task import Task
+from humansoft.tasks.transitions import Transitions
+from humansoft.temperature import Fixed, PerGroup, PerSubject, Shared
+
+FORMAT = 1
+_TEMPERATURES = {kind.__name__: kind for kind in (Fixed, Shared, PerGroup, PerSubject)}
+
+
+def save(fit: Fit, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Save a fit as a folder; :func:`load` gives an equal one back.
+
+    The folder appears complete or not at all: it is written beside its place and then moved.
+
+    Args:
+        fit: the result.
+        path: the folder to make.
+        overwrite: replace a folder that holds an earlier run.
+
+    Raises:
+        RunError: the folder exists, or is not a run; a reward of the user's own class.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise RunError(f"{path} exists already; choose another name, or overwrite it (overwrite=True, --force)")
+    if path.exists() and not (path / "fit.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
+        raise RunError(f"{path} holds something else than a run; it is not overwritten")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name:
+        folder = Path(name) / "run"
+        folder.mkdir()
+        _write(fit, folder)
+        if path.exists():
+            shutil.rmtree(path)
+        folder.replace(path)
+    return path
+
+
+def load(path: str | Path) -> Fit:
+    """Load a saved fit.
+
+    Raises:
+        RunError: no run there, a file is missing or was edited, or it is of another format; all
+            problems at once.
+    """
+    path = Path(path)
+    if not (path / "fit.json").is_file():
+        raise RunError(f"there is no run at {path}: it holds no fit.json (a run is the folder that `fit` saved)")
+    try:
+        record = json.loads((path / "fit.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path / 'fit.json'} is damaged ({error}); fit again or restore it") from error
+    _verify(path, record)
+    return _read(path, record)
+
+
+def _write(fit: Fit, folder: Path) -> None:
+    model, task = fit.model, fit.model.task
+    tables = {
+        "params": _flat(fit.params),
+        "history": fit.history,
+        "counts": fit.training.counts,
+        "starts": fit.training.starts,
+        "participants": _flat(fit.training.participants),
+        **{f"covariance_{k}": pd.DataFrame(v.to_numpy()) for k, v in fit.covariances.tables.items() if not isinstance(v, str)},
+    }
+    for name, table in tables.items():
+        table.rename(columns=str).to_parquet(folder / f"{name}.parquet", index=False)
+    save_file(_tensors(model), folder / "tensors.safetensors")
+    record = {
+        "format": FORMAT,
+        "versions": fit.versions,
+        "seed": fit.seed,
+        "status": fit.status.name,
+        "message": fit.message,
+        "notes": list(fit.notes),
+        "log_likelihood": fit.log_likelihood,
+        "num_decisions": fit.num_decisions,
+        "rank": fit.rank,
+        "aic": fit.aic,
+        "bic": fit.bic,
+        "model": {
+            "planner": model.planner,
+            "temperature": {"kind": type(model.temperature).__name__, **dataclasses.asdict(model.temperature)},
+            "reward": _reward_record(model.reward),
+            "subjects": _pack(model.subjects.values),
+            "groups": _pack(model.groups.values),
+            "parameters": [{**dataclasses.asdict(row), "label": _pack(row.label)} for row in model.table.rows],
+        },
+        "task": {
+            "states": _pack(task.states.values),
+            "actions": _pack(task.actions.values),
+            "contexts": _pack(task.contexts.values),
+            "feature_units": task.feature_units,
+            "discount": task.discount,
+            "horizon": task.horizon,
+            "exact": task.exact,
+        },
+        "training": {
+            "columns": dataclasses.asdict(fit.training.columns),
+            "dataset": fit.training.dataset,
+            "source": fit.training.source,
+        },
+        "covariances": {
+            "kinds": list(fit.covariances.kinds),
+            "missing": {k: v for k, v in fit.covariances.tables.items() if isinstance(v, str)},
+        },
+        "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())},
+    }
+    record["checksum"] = _checksum(record)
+    (folder / "fit.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _verify(path: Path, record: Mapping[str, Any]) -> None:
+    with Problems(f"the run {path}", RunError) as problems:
+        if record.get("format") != FORMAT:
+            problems.add(f"it is of format {record.get('format')!r}, this version reads {FORMAT}: fit again")
+            return
+        if record.get("checksum") != _checksum(record):
+            problems.add("fit.json was edited after the run was saved")
+        for name, expected in record.get("files", {}).items():
+            if not (path / name).is_file():
+                problems.add(f"{name} is missing")
+            elif hashlib.sha256((path / name).read_bytes()).hexdigest() != expected:
+                problems.add(f"{name} was edited after the run was saved")
+
+
+def _read(path: Path, record: dict[str, Any]) -> Fit:
+    tensors = load_file(path / "tensors.safetensors")
+    model = _model(record["model"], _task(record["task"], tensors), tensors)
+    tables = {p.stem: pd.read_parquet(p) for p in path.glob("*.parquet")}
+    params = _deep(tables["params"], ["name", "label"])
+    found: dict[str, pd.DataFrame | str] = {}
+    for kind in ("hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"):
+        missing = record["covariances"]["missing"].get(kind)
+        found[kind] = missing or pd.DataFrame(tables[f"covariance_{kind}"].to_numpy(), params.index, params.index)
+    given = record["training"]["columns"]
+    columns = Columns(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    return Fit(
+        model=model,
+        params=params,
+        covariances=Covariances(found, tuple(record["covariances"]["kinds"])),
+        log_likelihood=record["log_likelihood"],
+        num_decisions=record["num_decisions"],
+        rank=record["rank"],
+        status=FitStatus[record["status"]],
+        notes=tuple(record["notes"]),
+        history=tables["history"],
+        training=TrainingData(
+            counts=tables["counts"],
+            starts=tables["starts"],
+            participants=_deep(tables["participants"], [columns.subject or "subject"]),
+            columns=columns,
+            dataset=record["training"]["dataset"],
+            source=record["training"]["source"],
+        ),
+        seed=record["seed"],
+        versions=record["versions"],
+    )
+
+
+def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
+    task = model.task
+    tensors = {
+        "task.successors": task.transitions.successors,
+        "task.probabilities": task.transitions.probabilities,
+        "task.available": task.available,
+        "task.terminal": task.terminal,
+        "task.features": task.features,
+        "task.context": task.context,
+        "model.log_temperature": model.log_temperature.detach(),
+        "model.group_of_subject": torch.from_numpy(model.group_of_subject),
+        "model.basis": torch.from_numpy(model.table.basis),
+        "model.offset": torch.from_numpy(model.table.offset),
+        "model.colors": torch.from_numpy(model.table.colors),
+        **{f"reward.{name}": p.detach() for name, p in model.reward.named_parameters()},
+    }
+    if task.initial is not None:
+        tensors["task.initial"] = task.initial
+    if model.prior is not None:
+        tensors["model.prior"] = model.prior
+    return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Task:
+    return Task(
+        states=Labels("state", _unpack(record["states"])),
+        actions=Labels("action", _unpack(record["actions"])),
+        transitions=Transitions(tensors["task.successors"], tensors["task.probabilities"]),
+        available=tensors["task.available"],
+        terminal=tensors["task.terminal"],
+        features=tensors["task.features"],
+        feature_units=record["feature_units"],
+        discount=record["discount"],
+        horizon=record["horizon"],
+        initial=tensors.get("task.initial"),
+        context=tensors["task.context"],
+        contexts=Labels("context", _unpack(record["contexts"])),
+        exact=record["exact"],
+    )
+
+
+def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Tensor]) -> SoftOptimalModel:
+    given = dict(record["temperature"])
+    temperature = _TEMPERATURES[given.pop("kind")](**given)
+    model = SoftOptimalModel(task, _reward(record["reward"]), temperature, record["planner"])
+    model.prior = tensors.get("model.prior")
+    subjects = Labels("subject", _unpack(record["subjects"]))
+    groups = Labels("group", _unpack(record["groups"]))
+    bound = model.bound_to(subjects, groups, tensors["model.group_of_subject"].numpy())
+    rows = tuple(Parameter(**{**row, "label": _unpack(row["label"])}) for row in record["parameters"])
+    bound.table = Parameters(rows, *(tensors[f"model.{n}"].numpy() for n in ("basis", "offset", "colors")))
+    full = [tensors[f"reward.{n}"].reshape(-1) for n, _ in bound.reward.named_parameters()]
+    return bound.at(torch.cat([*full, tensors["model.log_temperature"]]))
+
+
+def _reward_record(reward: AbstractReward) -> dict[str, Any]:
+    if isinstance(reward, LinearReward):
+        features = None if reward.features is None else list(reward.features)
+        return {"kind": "LinearReward", "features": features, "fixed": reward.fixed, "shared": reward.shared}
+    if isinstance(reward, TableReward):
+        return {"kind": "TableReward", "over": reward.over, "fixed": [[_pack(k), v] for k, v in reward.fixed.items()]}
+    raise RunError(f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved")
+
+
+def _reward(record: Mapping[str, Any]) -> AbstractReward:
+    if record["kind"] == "LinearReward":
+        return LinearReward(record["features"], record["fixed"], record["shared"])
+    return TableReward(record["over"], {_unpack(k): v for k, v in record["fixed"]})
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    content = {key: value for key, value in record.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _pack(label: Any) -> Any:  # noqa: ANN401 - labels are numbers, text, or tuples of them
+    """Write a label as JSON: tuples become lists, numpy numbers plain ones."""
+    if isinstance(label, tuple):
+        return [_pack(part) for part in label]
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _unpack(label: Any) -> Any:  # noqa: ANN401
+    return tuple(_unpack(part) for part in label) if isinstance(label, list) else label
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn an index of labels of any type into JSON text columns, which Parquet can hold."""
+    levels: list[list[Hashable]] = [table.index.get_level_values(i).tolist() for i in range(table.index.nlevels)]
+    text = {f"index_{i}": [json.dumps(_pack(v)) for v in level] for i, level in enumerate(levels)}
+    return pd.concat([pd.DataFrame(text), table.reset_index(drop=True)], axis=1)
+
+
+def _deep(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    keys = [c for c in table.columns if c.startswith("index_")]
+    levels = [[_unpack(json.loads(text)) for text in table[key]] for key in keys]
+    index = pd.MultiIndex.from_arrays(levels, names=names) if len(levels) > 1 else pd.Index(levels[0], name=names[0])
+    return table.drop(columns=keys).set_axis(index)

@@ -1,0 +1,329 @@
+"""SoftOptimalModel: a hypothesis about people = reward + temperature + planner on a task."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from humansoft._types import DTYPE, NONE
+from humansoft.codebook import Labels
+from humansoft.data.log import BehaviorLog
+from humansoft.errors import ModelError, Problems, SolveError, did_you_mean
+from humansoft.parameters import Parameters
+from humansoft.rewards.base import AbstractReward
+from humansoft.rewards.linear import LinearReward
+from humansoft.solvers.exact import Solver, feasible_bound, solve_stationary
+from humansoft.solvers.expansion import Expansion, expand
+from humansoft.solvers.finite_horizon import solve_finite_horizon
+from humansoft.solvers.policy import Policy
+from humansoft.solvers.solution import SoftSolution, SolveStatus
+from humansoft.tasks.task import Task
+from humansoft.temperature import AVERAGE_PERSON, Fixed, PerGroup, PerSubject, Shared, Temperature, with_temperatures
+
+Planner = Literal["kl", "entropy", "boltzmann"]
+PLANNERS: tuple[Planner, ...] = ("kl", "entropy", "boltzmann")
+Index = npt.NDArray[np.int64]
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Decisions lined up with the solved policy table.
+
+    Attributes:
+        expansion: the states that have to be solved for them.
+        position: [N] row of the policy table (time-major with a horizon).
+        action: [N] action code.
+        weight: [N] how often it was seen.
+        person: [N] place of the person among the model's subjects, -1 for people it does not know.
+        unit: [N] code of the subject, episode or decision the row belongs to.
+    """
+
+    expansion: Expansion
+    position: Index
+    action: Index
+    weight: npt.NDArray[np.float64]
+    person: Index
+    unit: Index
+
+
+class SoftOptimalModel(nn.Module):
+    """People who plan and act soft-optimally: pi(a|s) = prior(a|s) exp((Q(s,a) - V(s)) / temperature).
+
+    Args:
+        task: what they could do.
+        reward: what they want; by default a weight for every feature.
+        temperature: :class:`Fixed`, :class:`Shared`, :class:`PerGroup` or :class:`PerSubject`.
+        planner: "kl" (each step costs temperature * KL(policy || prior)), "entropy" (each step earns
+            temperature * entropy) or "boltzmann" (plan hard, act soft): three hypotheses about people.
+        prior: [S, A] reference policy of the "kl" planner; uniform over available actions by default.
+        solver: how to solve; chosen by the task when not given.
+
+    The model does not know the people yet; :meth:`bind` returns a copy with parameters for those of
+    a log. :func:`humansoft.fit` does so itself and never changes the model it is given.
+
+    Example:
+        >>> task = Task.grid("S.G\\n...", discount=0.95)
+        >>> SoftOptimalModel(task, LinearReward(fixed={"step": -1.0}), PerSubject()).planner
+        'kl'
+    """
+
+    log_temperature: nn.Parameter
+
+    def __init__(
+        self,
+        task: Task,
+        reward: AbstractReward | None = None,
+        temperature: Temperature | None = None,
+        planner: Planner = "kl",
+        prior: npt.ArrayLike | None = None,
+        solver: Solver | None = None,
+    ) -> None:
+        """Note the hypothesis and refuse parts that do not go together."""
+        super().__init__()
+        if planner not in PLANNERS:
+            raise ModelError(f"there is no planner {planner!r}.{did_you_mean(planner, PLANNERS)}")
+        self.task = task
+        self.reward = copy.deepcopy(reward) if reward is not None else LinearReward()
+        self.temperature = temperature or Fixed(1.0)
+        self.planner = planner
+        self.prior = None if prior is None else _checked_prior(prior, task, planner)
+        self.solver = solver
+        self.subjects = Labels("subject", ())
+        self.groups = Labels("group", ())
+        self.group_of_subject: Index = np.zeros(0, dtype=np.int64)
+        self.table = Parameters.of([])
+
+    def bind(self, log: BehaviorLog) -> Self:
+        """Return a copy with parameters for the people of a log (or for their groups).
+
+        Raises:
+            LogError: the group column is missing, empty, or not one value a person.
+            ModelError: the reward names features that the task does not have.
+        """
+        people = Labels("subject", log.subjects)
+        if isinstance(self.temperature, PerSubject):
+            return self.bound_to(people, people, np.arange(len(people)))
+        if isinstance(self.temperature, PerGroup):
+            groups, codes = log.group(self.temperature.column)
+            return self.bound_to(people, groups, codes[log.codebook.subjects.encode(people.values)])
+        return self.bound_to(people, Labels("group", ("all",)), np.zeros(len(people), dtype=np.int64))
+
+    def bound_to(self, subjects: Labels, groups: Labels, group_of_subject: Index) -> Self:
+        """Return a copy with parameters for these people, of whom each has one group's temperature."""
+        bound = copy.copy(self)
+        bound._modules, bound._parameters = dict(self._modules), dict(self._parameters)
+        bound.reward = copy.deepcopy(self.reward)
+        bound.subjects, bound.groups, bound.group_of_subject = subjects, groups, group_of_subject
+        bound.reward.build(self.task, subjects.values)
+        rows = bound.reward.parameters_of(self.task, subjects.values)
+        start = np.log(self.temperature.value) if isinstance(self.temperature, Fixed) else 0.0
+        bound.log_temperature = nn.Parameter(torch.full((len(groups),), float(start), dtype=DTYPE))
+        people = np.bincount(group_of_subject, minlength=len(groups)).astype(float)
+        bound.table = with_temperatures(rows, self.temperature, groups, people)
+        return bound
+
+    def at(self, parameters: Float[Tensor, " P"]) -> Self:
+        """Return the bound model at a vector of parameters (reward first, then log temperatures)."""
+        settled = copy.deepcopy(self)
+        tensors = [*settled.reward.parameters(), settled.log_temperature]
+        with torch.no_grad():
+            for tensor, chunk in zip(tensors, parameters.split([t.numel() for t in tensors]), strict=True):
+                tensor.copy_(chunk.view_as(tensor))
+                tensor.requires_grad_(False)
+        return settled
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy the parameters; the task is immutable and shared."""
+        copied = copy.copy(self)
+        copied._modules = {"reward": copy.deepcopy(self.reward, memo)}
+        copied._parameters = {k: copy.deepcopy(v, memo) for k, v in self._parameters.items()}
+        return copied
+
+    @property
+    def is_relative(self) -> bool:
+        """True when the geometric-mean temperature is held at 1 because nothing else gives a scale."""
+        return any(row.unit == AVERAGE_PERSON for row in self.table.rows)
+
+    @property
+    def rows_are_people(self) -> bool:
+        """True when every person has a reward of their own, so that each must be solved for."""
+        return any(row.kind == "reward" and row.level == "subject" for row in self.table.rows)
+
+    def rows_of(self, log: BehaviorLog) -> tuple[Index, npt.NDArray[np.bool_]]:
+        """Return the row [B] of each subject of the log's codebook, and whether the model knows them.
+
+        Unknown people get their group's row when the log tells their group, else the last row: the
+        geometric-mean temperature.
+        """
+        labels = log.codebook.subjects.values
+        known = self.subjects.encode(labels)
+        row = known if self.rows_are_people else np.r_[self.group_of_subject, NONE][known]
+        if isinstance(self.temperature, PerGroup) and (known < 0).any() and self._tells_groups(log):
+            groups, codes = log.group(self.temperature.column)
+            row = np.where(known < 0, np.r_[self.groups.encode(groups.values), NONE][codes], row)
+        if isinstance(self.temperature, Fixed | Shared) and not self.rows_are_people:
+            row = np.zeros_like(row)
+        return np.where(row < 0, self._num_rows - 1, row), known >= 0
+
+    def _tells_groups(self, log: BehaviorLog) -> bool:
+        column = self.temperature.column if isinstance(self.temperature, PerGroup) else ""
+        return column in log.participants.columns or column in log.frame.columns
+
+    @property
+    def _num_rows(self) -> int:
+        """Rows with parameters of their own, and one more for people the model does not know."""
+        return (len(self.subjects) if self.rows_are_people else len(self.groups)) + 1
+
+    def observe(self, log: BehaviorLog, by: Literal["subject", "episode", "decision"] = "subject") -> Observations:
+        """Line the responses of a log up with the policy table, summed ``by`` unit.
+
+        The log must have passed :func:`humansoft.check` against the task. Missing responses are
+        left out, except by decision, where they keep their place with weight 0.
+        """
+        row_of_subject, _ = self.rows_of(log)
+        timed = self.task.horizon is not None
+        if by == "decision":
+            state = self.task.states.encode(log.codebook.states.values)[log.state]
+            action = np.r_[self.task.actions.encode(log.codebook.actions.values), 0][log.action]
+            subject, unit, time = log.subject, np.arange(len(log)), log.time
+            weight = np.where(log.responded, log.weight, 0.0)
+        else:
+            counts = log.counts(self.task.states, self.task.actions, by=by, timed=timed)
+            state, action, time, weight = counts.state, counts.action, counts.time, counts.weight
+            subject, unit = counts.subject, counts.unit
+        expansion = self.expand(row_of_subject[subject], state)
+        place = expansion.place(self.task, row_of_subject[subject], state)
+        position = time * len(expansion.state) + place if timed else place
+        person = self.subjects.encode(log.codebook.subjects.values)[subject]
+        return Observations(expansion, position, action, weight, person, unit)
+
+    def expand(self, row: Index, state: Index) -> Expansion:
+        """Lay out the (row, context) pairs that occur, under this model's reference policy."""
+        return expand(self.task, row, state, self._num_rows, self.log_prior())
+
+    def log_prior(self) -> Float[Tensor, "S A"]:
+        """Return the log reference policy: uniform or given ("kl"), 0 otherwise; -inf if not playable."""
+        log_prior = torch.zeros(self.task.available.shape, dtype=DTYPE)
+        if self.planner == "kl":
+            log_prior = log_prior - self.task.available.sum(dim=-1, keepdim=True).clamp_min(1).log()
+            if self.prior is not None:
+                log_prior = self.prior.log()
+        return torch.where(self.task.playable, log_prior, -torch.inf)
+
+    def forward(self, expansion: Expansion, *, tracked_steps: int = 1, start: Tensor | None = None) -> SoftSolution:
+        """Solve for all people at once; gradients reach the reward and ``log_temperature``.
+
+        Args:
+            expansion: the (row, context) pairs to solve for.
+            tracked_steps: order of the derivatives that are wanted (0, 1 or 2).
+            start: [M] value to start from.
+        """
+        rewards = self.reward(self.task)
+        unknown = (self._average @ self.log_temperature)[None]
+        row_temperature = torch.cat([self.log_temperature[self._temperature_row()], unknown]).exp()
+        if rewards.shape[0] > 1:
+            rewards = torch.cat([rewards, rewards.mean(dim=0, keepdim=True)])
+        reward = rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
+        temperature = row_temperature[expansion.row]
+        hard = self.planner == "boltzmann"
+        if self.task.horizon is not None:
+            return solve_finite_horizon(expansion.problem, reward, temperature, plan_hard=hard)
+        return solve_stationary(
+            expansion.problem,
+            reward,
+            temperature,
+            plan_hard=hard,
+            solver=self.solver,
+            start=start,
+            tracked_steps=tracked_steps,
+        )
+
+    @property
+    def _average(self) -> Tensor:
+        """[G] weights of the geometric-mean temperature over people, those at a boundary left out."""
+        rows = [row for row in self.table.rows if row.kind == "log_temperature"]
+        inner = np.array([row.fixed is None for row in rows])
+        people = np.bincount(self.group_of_subject, minlength=len(rows)) * (inner if inner.any() else 1.0)
+        return torch.from_numpy(people / people.sum()).to(DTYPE)
+
+    def _temperature_row(self) -> Tensor:
+        """Return the temperature's place for each row with parameters of its own."""
+        rows = self.group_of_subject if self.rows_are_people else np.arange(len(self.groups))
+        return torch.from_numpy(rows)
+
+    def log_prob(self, observations: Observations, **options: Any) -> Float[Tensor, " N"]:  # noqa: ANN401
+        """Return log pi(a|s) of each observation.
+
+        Raises:
+            SolveError: the soft Bellman equation has no finite solution at these parameters.
+        """
+        solution = self(observations.expansion, **options)
+        self.require_solved(solution, observations.expansion)
+        table = solution.log_policy.reshape(-1, len(self.task.actions))
+        return table[torch.from_numpy(observations.position), torch.from_numpy(observations.action)]
+
+    def require_solved(self, solution: SoftSolution, expansion: Expansion) -> None:
+        """Raise the solver's sentence, with the feasible bound where there is one."""
+        if solution.status is SolveStatus.CONVERGED:
+            return
+        message = solution.status.value
+        if solution.status is SolveStatus.INFEASIBLE:
+            scale = float(self.log_temperature.detach().max().exp())
+            bound = feasible_bound(lambda t: self._solvable(expansion, t / scale), scale)
+            message += (
+                f" Here the temperature must stay below {bound:.4g} (inverse temperature above {1 / bound:.4g}); "
+                f"it was {scale:.4g}."
+                if bound > 0
+                else " With this reward no temperature is low enough: some state gains by never ending."
+            )
+        raise SolveError(message)
+
+    def require_solvable(self, expansion: Expansion) -> None:
+        """Raise the solver's sentence when there is no solution at the present parameters.
+
+        Raises:
+            SolveError: with the feasible bound of the temperature where there is one.
+        """
+        with torch.no_grad():
+            self.require_solved(self(expansion, tracked_steps=0), expansion)
+
+    def _solvable(self, expansion: Expansion, factor: float) -> bool:
+        trial = copy.copy(self)
+        trial._parameters = dict(self._parameters)
+        trial.log_temperature = nn.Parameter(self.log_temperature.detach() + float(np.log(factor)))
+        with torch.no_grad():
+            return trial(expansion, tracked_steps=0).status is SolveStatus.CONVERGED
+
+    def policy(self, log: BehaviorLog) -> Policy:
+        """Return the policy of the people of a log, in the contexts in which they occur there."""
+        row, _ = self.rows_of(log)
+        state = self.task.states.encode(log.codebook.states.values)[log.state]
+        return self.policy_on(log.codebook.subjects, row, self.expand(row[log.subject], state))
+
+    def policy_on(self, subjects: Labels, row: Index, expansion: Expansion) -> Policy:
+        """Return the policy of people with these rows on an expansion that has been laid out."""
+        with torch.no_grad():
+            solution = self(expansion, tracked_steps=0)
+        self.require_solved(solution, expansion)
+        return Policy(self.task, subjects, row, expansion, solution.value, solution.log_policy)
+
+
+def _checked_prior(prior: npt.ArrayLike, task: Task, planner: str) -> Float[Tensor, "S A"]:
+    table = torch.as_tensor(np.asarray(prior, dtype=np.float64))
+    with Problems("the prior policy", ModelError) as problems:
+        if planner != "kl":
+            problems.add(f"planner {planner!r} has no reference policy; use planner='kl'")
+        if table.shape != task.available.shape:
+            problems.add(f"it has shape {tuple(table.shape)}, the task needs {tuple(task.available.shape)}")
+        elif not bool((table[task.available] > 0).all()):
+            problems.add("every available action needs a probability above 0")
+        else:
+            table = torch.where(task.available, table, 0.0)
+            total = table.sum(dim=-1)[~task.terminal]
+            if not torch.allclose(total, torch.ones_like(total), atol=1e-6):
+                problems.add("the probabilities of the available actions must sum to 1 in every state")
+    return table

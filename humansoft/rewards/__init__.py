@@ -1,0 +1,1 @@
+"""Rewards: modules that turn a task's features into the reward of every state and action."""

@@ -1,0 +1,133 @@
+"""The only soft Bellman mathematics of the package: value, policy, backup, Newton step.
+
+With temperature alpha and reference policy p0 (SCIENCE: control as inference)
+
+    Q(s, a) = r(s, a) + discount * E[V(s')]
+    V(s)    = alpha * log sum_a p0(a|s) exp(Q(s, a) / alpha)
+    pi(a|s) = p0(a|s) exp((Q(s, a) - V(s)) / alpha)
+
+alpha = 0 stands for the hard maximum (used to plan by the "boltzmann" planner).
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from humansoft.solvers.problem import LinearSystem, Problem
+
+
+def _gaps(q: Tensor, playable: Tensor) -> tuple[Tensor, Tensor]:
+    """Return max_a Q and Q - max, both finite: unplayable actions get gap 0 and are masked by the prior."""
+    ended = ~playable.any(dim=-1)
+    masked = torch.where(playable, q, -torch.inf)
+    top = torch.where(ended, 0.0, masked.amax(dim=-1)).detach()
+    # Subtract the maximum before dividing by a tiny temperature: exp never overflows.
+    return top, torch.where(playable, q - top[..., None], 0.0)
+
+
+def soft_value(
+    q: Float[Tensor, "... A"], log_prior: Float[Tensor, "... A"], temperature: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """Return V = alpha log sum_a p0 exp(Q/alpha); max_a Q at temperature 0; 0 where nothing can be done.
+
+    Args:
+        q: action values; entries of unplayable actions are ignored.
+        log_prior: log reference policy, -inf where the action cannot be chosen.
+        temperature: alpha >= 0 of each state, in reward units.
+
+    Example:
+        >>> import math, torch
+        >>> q, uniform = torch.tensor([[1.0, 1.0]]), torch.full((1, 2), -math.log(2))
+        >>> soft_value(q, uniform, torch.tensor([0.5])).item()
+        1.0
+    """
+    playable = torch.isfinite(log_prior)
+    top, gaps = _gaps(q, playable)
+    ended = ~playable.any(dim=-1)
+    if not temperature.any():
+        best = torch.where(playable, q, -torch.inf).argmax(dim=-1, keepdim=True)
+        return torch.where(ended, 0.0, q.gather(-1, best).squeeze(-1))
+    scores = torch.where(ended[..., None], 0.0, log_prior) + gaps / temperature[..., None]
+    return torch.where(ended, 0.0, top + temperature * torch.logsumexp(scores, dim=-1))
+
+
+def log_soft_policy(
+    q: Float[Tensor, "... A"], log_prior: Float[Tensor, "... A"], temperature: Float[Tensor, "..."]
+) -> Float[Tensor, "... A"]:
+    """Return log pi(a|s), -inf for unplayable actions (and everywhere in an ended state)."""
+    playable = torch.isfinite(log_prior)
+    _, gaps = _gaps(q, playable)
+    ended = ~playable.any(dim=-1, keepdim=True)
+    scores = torch.where(ended, 0.0, log_prior) + gaps / temperature[..., None]
+    return torch.where(playable, torch.log_softmax(scores, dim=-1), -torch.inf)
+
+
+def policy_of(
+    q: Float[Tensor, "... A"], log_prior: Float[Tensor, "... A"], temperature: Float[Tensor, "..."]
+) -> Float[Tensor, "... A"]:
+    """Return pi(a|s); one-hot at the first best action at temperature 0; all 0 in an ended state."""
+    if temperature.any():
+        return log_soft_policy(q, log_prior, temperature).exp()
+    playable = torch.isfinite(log_prior)
+    best = torch.where(playable, q, -torch.inf).argmax(dim=-1)
+    hard = torch.nn.functional.one_hot(best, q.shape[-1]).to(q.dtype)
+    return torch.where(playable.any(dim=-1, keepdim=True), hard, 0.0)
+
+
+def action_value(
+    problem: Problem, reward: Float[Tensor, "M A"], value: Float[Tensor, " M"]
+) -> Float[Tensor, "M A"]:
+    """Return Q = r + discount * E[V(s')] (the Bellman backup before the maximum)."""
+    return reward + problem.discount * problem.expected_next(value)
+
+
+def newton_step(
+    problem: Problem,
+    reward: Float[Tensor, "M A"],
+    temperature: Float[Tensor, " M"],
+    value: Float[Tensor, " M"],
+    system: LinearSystem | None = None,
+) -> Float[Tensor, " M"]:
+    """Return V + (I - discount P_pi)^-1 (T(V) - V): one Newton step = one soft policy iteration.
+
+    Iterated it solves the soft Bellman equation; taken once more with autograd from the solution
+    it carries the exact first derivative, taken twice the exact second one (implicit function
+    theorem, STYLE 5.4).
+
+    Args:
+        problem: the decision process.
+        reward: reward of every state and action.
+        temperature: planning temperature of every state.
+        value: where the step starts.
+        system: the factorised matrix, when the policy of ``value`` has been factorised before.
+    """
+    q = action_value(problem, reward, value)
+    residual = soft_value(q, problem.log_prior, temperature) - value
+    policy = policy_of(q, problem.log_prior, temperature)
+    system = system or LinearSystem(problem, policy)
+    return value + system.solve(policy, residual)
+
+
+def prior_policy(problem: Problem) -> Float[Tensor, "M A"]:
+    """Return the reference policy, normalised over the playable actions."""
+    weights = torch.where(problem.playable, problem.log_prior.exp(), 0.0)
+    return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+
+
+def policy_value(
+    problem: Problem,
+    reward: Float[Tensor, "M A"],
+    temperature: Float[Tensor, " M"],
+    policy: Float[Tensor, "M A"],
+) -> Float[Tensor, " M"]:
+    """Return the soft value of a fixed policy: sum of r - alpha * log(pi / p0), discounted."""
+    ratio = torch.where(policy > 0, policy.clamp_min(torch.finfo(policy.dtype).tiny).log() - problem.log_prior, 0.0)
+    gain = torch.where(policy > 0, policy * (reward - temperature[:, None] * ratio), 0.0).sum(dim=-1)
+    return LinearSystem(problem, policy).solve(policy, gain)
+
+
+def greedy_mask(q: Float[Tensor, "... A"], playable: Bool[Tensor, "... A"]) -> Bool[Tensor, "... A"]:
+    """Mark the actions of maximal Q (all of them, up to rounding)."""
+    masked = torch.where(playable, q, -torch.inf)
+    top = masked.amax(dim=-1, keepdim=True)
+    return playable & (masked >= top - 1e-9 * (1 + top.abs()))

@@ -1,0 +1,79 @@
+"""Expansion: many rows (people, groups) and contexts laid out as one problem in separate blocks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from humansoft.solvers.problem import Problem
+from humansoft.tasks.task import Task
+
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """The states that have to be solved: one block for each (row, context) pair that occurs.
+
+    Attributes:
+        problem: the blocks as one problem of M states.
+        state: [M] code of the task's state.
+        row: [M] row (distinct reward and temperature) it is solved for.
+        block: [R, C] place where the block of a pair starts, -1 for pairs that do not occur.
+        local: [S] place of each task state within its block.
+    """
+
+    problem: Problem
+    state: Int[Tensor, " M"]
+    row: Int[Tensor, " M"]
+    block: Index
+    local: Index
+
+    def place(self, task: Task, row: Index, state: Index) -> Index:
+        """Return the place in M of each (row, state); the pair must be among those expanded."""
+        place: Index = self.block[row, task.context.numpy()[state]] + self.local[state]
+        return place
+
+
+def expand(
+    task: Task, row: Index, state: Index, num_rows: int, log_prior: Float[Tensor, "S A"] | None
+) -> Expansion:
+    """Lay out the blocks of all (row, context) pairs that occur in the data.
+
+    Args:
+        task: the task; its contexts are closed under its transitions.
+        row: [N] row of each observation.
+        state: [N] state code of each observation.
+        num_rows: number of rows R.
+        log_prior: [S, A] log reference policy, -inf where the action cannot be chosen.
+    """
+    context = task.context.numpy()
+    num_contexts = len(task.contexts)
+    order = np.argsort(context, kind="stable")
+    sizes = np.bincount(context, minlength=num_contexts)
+    first = np.r_[0, np.cumsum(sizes)[:-1]]
+    local = np.empty(len(order), dtype=np.int64)
+    local[order] = np.arange(len(order)) - np.repeat(first, sizes)
+    pairs = np.unique(row * num_contexts + context[state])
+    pair_row, pair_context = pairs // num_contexts, pairs % num_contexts
+    starts = np.r_[0, np.cumsum(sizes[pair_context])]
+    block = np.full((num_rows, num_contexts), -1, dtype=np.int64)
+    block[pair_row, pair_context] = starts[:-1]
+    lengths = sizes[pair_context]
+    within = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
+    states = order[np.repeat(first[pair_context], lengths) + within]
+    flat_state = torch.from_numpy(states)
+    shift = torch.from_numpy(np.repeat(starts[:-1], lengths))
+    successors = torch.from_numpy(local)[task.transitions.successors[flat_state]] + shift[:, None, None]
+    prior = torch.where(task.playable, 0.0, -torch.inf) if log_prior is None else log_prior
+    problem = Problem(
+        successors=successors,
+        probabilities=task.transitions.probabilities[flat_state],
+        log_prior=prior[flat_state].to(task.features.dtype),
+        discount=task.discount,
+        horizon=task.horizon,
+    )
+    return Expansion(problem, flat_state, torch.from_numpy(np.repeat(pair_row, lengths)), block, local)

@@ -1,0 +1,84 @@
+"""Policy: an action distribution you can ask and sample."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from humansoft.codebook import Labels
+from humansoft.errors import ModelError
+from humansoft.solvers.expansion import Expansion
+from humansoft.tasks.task import Task
+
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """What each person does in each state, as log probabilities.
+
+    Attributes:
+        task: the task acted in.
+        subjects: labels of the people.
+        row: [B] row of each person (people alike share one).
+        expansion: which states are laid out where.
+        value: [M] or [T, M] soft value.
+        log_policy: [M, A] or [T, M, A] log pi(a|s).
+    """
+
+    task: Task
+    subjects: Labels
+    row: Index
+    expansion: Expansion
+    value: Float[Tensor, "*T M"]
+    log_policy: Float[Tensor, "*T M A"]
+
+    def log_prob(self, subject: Index, state: Index, time: Index | None = None) -> npt.NDArray[np.float64]:
+        """Return log pi(.|s) [N, A] of people (codes) in states (codes) at times (0 without horizon)."""
+        place = self.expansion.place(self.task, self.row[subject], state)
+        table = self.log_policy.detach().numpy()
+        found: npt.NDArray[np.float64]
+        if self.task.horizon is None:
+            found = table[place]
+        else:
+            found = table[np.zeros_like(place) if time is None else time, place]
+        return found
+
+    def action_distribution(self, state: Hashable, subject: Hashable = None, time: int = 0) -> "pd.Series[float]":
+        """Return the probability of every action in one state.
+
+        Args:
+            state: state label.
+            subject: person, needed when there are several.
+            time: decisions made before in the episode (matters with a horizon only).
+
+        Raises:
+            ModelError: unknown state or person.
+
+        Example:
+            >>> import humansoft as hs
+            >>> task = hs.Task.grid("S.G\\n...", discount=0.95)
+            >>> policy = hs.plan(task, {"step": -1.0, "goal": 0.0}, temperature=0.5)
+            >>> policy.action_distribution((0, 1)).idxmax()
+            'right'
+        """
+        if subject is None and len(self.subjects) == 1:
+            subject = self.subjects.values[0]
+        for labels, label in ((self.task.states, state), (self.subjects, subject)):
+            if label not in labels:
+                raise ModelError(f"unknown {labels.kind} {label!r}.{labels.suggest(label)}")
+        logs = self.log_prob(self.subjects.encode([subject]), self.task.states.encode([state]), np.array([time]))
+        return pd.Series(np.exp(logs[0]), index=list(self.task.actions.values), name="probability")
+
+    def sample(
+        self, subject: Index, state: Index, time: Index, generator: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        """Draw one action code for each person (code) in each state (code)."""
+        cumulative = np.exp(self.log_prob(subject, state, time)).cumsum(axis=1)
+        draws = generator.random(len(state)) * cumulative[:, -1]
+        chosen: npt.NDArray[np.int64] = (draws[:, None] >= cumulative).sum(axis=1)
+        return chosen

@@ -1,0 +1,43 @@
+"""What every solver returns, and the sentences it may have to say."""
+
+import enum
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class SolveStatus(enum.Enum):
+    """How a solver ended; the value is the sentence a user reads."""
+
+    CONVERGED = "The soft Bellman equation is solved."
+    MAX_STEPS = (
+        "The solver stopped at its step limit before the soft Bellman equation was solved; raise max_steps, "
+        "or lower the discount."
+    )
+    INFEASIBLE = (
+        "The soft Bellman equation has no finite solution: at this temperature going on forever is worth more than "
+        "ending (each step earns temperature * log(actions) of entropy against its cost). Lower the temperature, "
+        "use planner='kl', or a discount below 1."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SoftSolution:
+    """Solution of the soft Bellman equation.
+
+    Attributes:
+        value: [M] V(s), or [T, M] with a horizon.
+        q: [M, A] or [T, M, A]; Q(s, a), meaningless where the action cannot be chosen.
+        log_policy: same shape; log pi(a|s), -inf where the action cannot be chosen.
+        status: how the solver ended.
+        num_steps: Newton steps or sweeps taken.
+        residual: largest |T(V) - V| relative to the temperature and size of V at the end.
+    """
+
+    value: Float[Tensor, "*T M"]
+    q: Float[Tensor, "*T M A"]
+    log_policy: Float[Tensor, "*T M A"]
+    status: SolveStatus
+    num_steps: int
+    residual: float

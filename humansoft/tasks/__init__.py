@@ -1,0 +1,1 @@
+"""What people were doing: decision processes without their reward. Knows nothing of logs."""

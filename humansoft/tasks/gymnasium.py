@@ -1,0 +1,88 @@
+"""Gymnasium's tabular environments: the transition table ``env.unwrapped.P`` becomes a task."""
+
+from typing import Any
+
+import numpy as np
+
+from humansoft.codebook import Labels
+from humansoft.errors import TaskError, did_you_mean
+from humansoft.tasks.parts import Flags, Index, Real, TaskParts
+
+
+def gymnasium_parts(env: Any, options: dict[str, Any]) -> TaskParts:  # noqa: ANN401 - any environment
+    """Turn an environment or its id into a task; see :meth:`Task.from_gymnasium` for the rules."""
+    if isinstance(env, str):
+        env = _make(env, options)
+    elif options:
+        raise TaskError(
+            f"options {sorted(options)} are for environment ids; this environment is already made"
+        )
+    base = env.unwrapped
+    table = getattr(base, "P", None)
+    if table is None:
+        name = base.spec.id if base.spec else type(base).__name__
+        raise TaskError(
+            f"{name} has no transition table (env.unwrapped.P): only tabular environments such as "
+            "FrozenLake-v1, CliffWalking-v1 and Taxi-v4 can be read; describe it with Task.table or "
+            "estimate it with Task.from_counts"
+        )
+    return _parts(table, int(base.observation_space.n), int(base.action_space.n), base)
+
+
+def _make(name: str, options: dict[str, Any]) -> Any:  # noqa: ANN401
+    import gymnasium
+
+    try:
+        return gymnasium.make(name, **options)
+    except TypeError as error:
+        raise TaskError(f"{name} does not have the options {sorted(options)}: {error}") from error
+    except gymnasium.error.Error as error:
+        hint = did_you_mean(name, gymnasium.registry)
+        raise TaskError(f"Gymnasium cannot make {name!r}: {error}.{hint}") from error
+
+
+def _parts(table: dict[int, Any], size: int, num_actions: int, base: Any) -> TaskParts:  # noqa: ANN401
+    rows = np.array(
+        [(s, a, *entry) for s in table for a in table[s] for entry in table[s][a]], dtype=np.float64
+    )
+    state, action, following = (rows[:, i].astype(np.int64) for i in (0, 1, 3))
+    done = rows[:, 5] > 0
+    given = getattr(base, "initial_state_distrib", None)
+    initial = np.full(size, 1 / size) if given is None else np.asarray(given, dtype=float)
+    twins = _both_ways(state, following, done, initial)
+    twin_of = np.arange(size)
+    twin_of[twins] = size + np.arange(len(twins))
+    target = np.where(done, twin_of[following], following)
+    terminal = np.zeros(size + len(twins), dtype=bool)
+    terminal[target[done]] = True
+    kept = ~terminal[state]  # what the table says about an ended episode is replaced by "ended"
+    features = np.zeros((len(terminal), num_actions, 1))
+    np.add.at(features[:, :, 0], (state[kept], action[kept]), (rows[:, 2] * rows[:, 4])[kept])
+    return TaskParts(
+        states=Labels("state", (*range(size), *(f"end of {s}" for s in twins))),
+        actions=Labels("action", tuple(range(num_actions))),
+        state=state[kept],
+        action=action[kept],
+        next_state=target[kept],
+        probability=rows[kept, 2],
+        features=features,
+        feature_units={"reward": "reward points"},
+        terminal=terminal,
+        initial=None if given is None else np.r_[initial, np.zeros(len(twins))],
+        source="the environment",
+    )
+
+
+def _both_ways(state: Index, following: Index, done: Flags, initial: Real) -> Index:
+    """Return the states that a running episode enters both with ``done`` and without it.
+
+    Such a state is an ordinary one and an end at once; the end becomes a state of its own.
+    Only states that a running episode can be in are asked: the tables also describe what would
+    happen after the end (Taxi, CliffWalking).
+    """
+    reached = initial > 0
+    while True:
+        entered = np.unique(following[~done & reached[state]])
+        if reached[entered].all():
+            return np.intersect1d(following[done & reached[state]], entered)
+        reached[entered] = True

@@ -1,0 +1,93 @@
+"""Whose temperature is whose: four ways to lay one temperature over many people.
+
+A temperature (alpha > 0, larger = noisier) is measured in reward units. Only reward divided by
+temperature leaves a trace in behavior, so somebody has to fix a scale; see
+:func:`humansoft.identify`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from humansoft.codebook import Labels
+from humansoft.errors import ModelError
+from humansoft.parameters import Level, Parameter, Parameters
+
+AVERAGE_PERSON = "average person = 1"
+"""Unit of temperatures whose scale is set by holding their geometric mean at 1."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Everybody has this temperature; the reward is then measured in units of it.
+
+    Attributes:
+        value: the temperature, > 0.
+    """
+
+    value: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse temperatures that are not positive numbers."""
+        if not (self.value > 0 and math.isfinite(self.value)):
+            raise ModelError(f"Fixed({self.value}): a temperature is a finite number above 0 (larger = noisier)")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """One temperature for everybody, learned; needs a reward weight that is fixed at a non-zero value."""
+
+
+@dataclass(frozen=True)
+class PerGroup:
+    """One temperature for each value of a participants' column, learned.
+
+    Attributes:
+        column: a column of the participants table, or of the log if it is constant within people.
+    """
+
+    column: str
+
+
+@dataclass(frozen=True)
+class PerSubject:
+    """One temperature for each person, learned."""
+
+
+Temperature = Fixed | Shared | PerGroup | PerSubject
+
+
+def with_temperatures(
+    rewards: Sequence[Parameter], temperature: Temperature, groups: Labels, people: npt.NDArray[np.float64]
+) -> Parameters:
+    """Add the log temperatures to the reward's parameters and fix what gives them a scale.
+
+    A reward weight fixed at a non-zero value anchors the unit. Without one, temperatures of people
+    or groups hold their geometric mean at 1 (over ``people`` [G], the weight of each group); what
+    is left without a scale after that is for :func:`humansoft.identify` to find.
+    """
+    anchor = next((row for row in rewards if row.fixed not in (None, 0.0)), None)
+    relative = isinstance(temperature, PerGroup | PerSubject) and anchor is None
+    fixed = math.log(temperature.value) if isinstance(temperature, Fixed) else None
+    level: Level = "shared"
+    if isinstance(temperature, PerSubject | PerGroup):
+        level = "subject" if isinstance(temperature, PerSubject) else "group"
+    unit = "reward units"
+    if anchor is not None:
+        unit += f" ({anchor.name} = {anchor.fixed:g})"
+    own = [
+        Parameter(
+            "log_temperature",
+            "log_temperature",
+            level,
+            label=None if level == "shared" else label,
+            unit=AVERAGE_PERSON if relative else unit,
+            fixed=fixed,
+        )
+        for label in groups.values
+    ]
+    weights = np.r_[np.zeros(len(rewards)), people / people.sum()] if relative else None
+    return Parameters.of([*rewards, *own], mean_zero=weights)

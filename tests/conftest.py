@@ -1,0 +1,31 @@
+"""What all tests share: where real data lie, and guards against changes of global state."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+
+torch.set_num_threads(1)  # tests run side by side: more threads than cores make them slower
+
+
+@pytest.fixture(scope="session")
+def data_home() -> Path:
+    """The folder of the real data sets; a test that asks for it is skipped where there is none."""
+    home = Path(os.environ.get("HUMANSOFT_DATA", ROOT.parent / "shared" / "data"))
+    if not home.is_dir():
+        pytest.skip(f"real data absent: there is no {home} (set $HUMANSOFT_DATA)")
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _same_default_dtype() -> Iterator[None]:
+    """Fail a test that leaves torch with another default dtype: all tests after it would differ."""
+    before = torch.get_default_dtype()
+    yield
+    after = torch.get_default_dtype()
+    torch.set_default_dtype(before)
+    assert after == before, f"the test changed torch's default dtype from {before} to {after}"
