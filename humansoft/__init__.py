@@ -32,7 +32,8 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.fit.learner import SoftOptimalLearner as SoftOptimalLearner
     from humansoft.fit.point import fit as fit
     from humansoft.fit.result import Fit as Fit
-    from humansoft.fit.result import load as load
+    from humansoft.fit.storage import load as load
+    from humansoft.fit.storage import save as save
     from humansoft.model import SoftOptimalModel as SoftOptimalModel
     from humansoft.planning import plan as plan
     from humansoft.rewards.base import AbstractReward as AbstractReward
@@ -71,11 +72,12 @@ _HOME = {
     "fit": "fit.point",
     "identify": "fit.identification",
     "list_datasets": "catalogue.load",
-    "load": "fit.result",
+    "load": "fit.storage",
     "load_dataset": "catalogue.load",
     "plan": "planning",
     "predict": "evaluate.predict",
     "read": "data.readers",
+    "save": "fit.storage",
     "score": "evaluate.scores",
     "simulate": "evaluate.simulate",
     "split": "data.splits",

@@ -77,7 +77,7 @@ class Labels:
         """Collect the distinct labels of a column in natural order (numbers by size, text by letters)."""
         distinct = list(dict.fromkeys(values))
         try:
-            distinct.sort()  # type: ignore[call-overload]
+            distinct.sort()  # type: ignore[call-arg]
         except TypeError:  # labels of different types have no order of their own
             distinct.sort(key=lambda v: (type(v).__name__, str(v)))
         return cls(kind, tuple(distinct))

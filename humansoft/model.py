@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from humansoft._types import DTYPE, NONE
 from humansoft.codebook import Labels
 from humansoft.data.log import BehaviorLog
-from humansoft.errors import ModelError, Problems, SolveError, did_you_mean
+from humansoft.errors import ModelError, SolveError, did_you_mean
 from humansoft.parameters import Parameters
+from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.solvers.exact import Solver, feasible_bound, solve_stationary
@@ -23,11 +24,18 @@ from humansoft.solvers.finite_horizon import solve_finite_horizon
 from humansoft.solvers.policy import Policy
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 from humansoft.tasks.task import Task
-from humansoft.temperature import AVERAGE_PERSON, Fixed, PerGroup, PerSubject, Shared, Temperature, with_temperatures
+from humansoft.temperature import (
+    AVERAGE_PERSON,
+    Fixed,
+    PerGroup,
+    PerSubject,
+    Shared,
+    Temperature,
+    with_temperatures,
+)
 
-Planner = Literal["kl", "entropy", "boltzmann"]
-PLANNERS: tuple[Planner, ...] = ("kl", "entropy", "boltzmann")
 Index = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, eq=False)
 class Observations:
@@ -51,7 +59,7 @@ class Observations:
 
 
 class SoftOptimalModel(nn.Module):
-    """People who plan and act soft-optimally: pi(a|s) = prior(a|s) exp((Q(s,a) - V(s)) / temperature).
+    r"""People who plan and act soft-optimally: pi(a|s) = prior(a|s) exp((Q(s,a) - V(s)) / temperature).
 
     Args:
         task: what they could do.
@@ -66,7 +74,7 @@ class SoftOptimalModel(nn.Module):
     a log. :func:`humansoft.fit` does so itself and never changes the model it is given.
 
     Example:
-        >>> task = Task.grid("S.G\\n...", discount=0.95)
+        >>> task = Task.grid("S.G\n...", discount=0.95)
         >>> SoftOptimalModel(task, LinearReward(fixed={"step": -1.0}), PerSubject()).planner
         'kl'
     """
@@ -90,7 +98,7 @@ class SoftOptimalModel(nn.Module):
         self.reward = copy.deepcopy(reward) if reward is not None else LinearReward()
         self.temperature = temperature or Fixed(1.0)
         self.planner = planner
-        self.prior = None if prior is None else _checked_prior(prior, task, planner)
+        self.prior = None if prior is None else checked_prior(prior, task, planner)
         self.solver = solver
         self.subjects = Labels("subject", ())
         self.groups = Labels("group", ())
@@ -131,7 +139,7 @@ class SoftOptimalModel(nn.Module):
         settled = copy.deepcopy(self)
         tensors = [*settled.reward.parameters(), settled.log_temperature]
         with torch.no_grad():
-            for tensor, chunk in zip(tensors, parameters.split([t.numel() for t in tensors]), strict=True):
+            for tensor, chunk in zip(tensors, torch.split(parameters, [t.numel() for t in tensors]), strict=True):
                 tensor.copy_(chunk.view_as(tensor))
                 tensor.requires_grad_(False)
         return settled
@@ -203,16 +211,7 @@ class SoftOptimalModel(nn.Module):
 
     def expand(self, row: Index, state: Index) -> Expansion:
         """Lay out the (row, context) pairs that occur, under this model's reference policy."""
-        return expand(self.task, row, state, self._num_rows, self.log_prior())
-
-    def log_prior(self) -> Float[Tensor, "S A"]:
-        """Return the log reference policy: uniform or given ("kl"), 0 otherwise; -inf if not playable."""
-        log_prior = torch.zeros(self.task.available.shape, dtype=DTYPE)
-        if self.planner == "kl":
-            log_prior = log_prior - self.task.available.sum(dim=-1, keepdim=True).clamp_min(1).log()
-            if self.prior is not None:
-                log_prior = self.prior.log()
-        return torch.where(self.task.playable, log_prior, -torch.inf)
+        return expand(self.task, row, state, self._num_rows, log_prior(self.task, self.planner, self.prior))
 
     def forward(self, expansion: Expansion, *, tracked_steps: int = 1, start: Tensor | None = None) -> SoftSolution:
         """Solve for all people at once; gradients reach the reward and ``log_temperature``.
@@ -263,7 +262,7 @@ class SoftOptimalModel(nn.Module):
         """
         solution = self(observations.expansion, **options)
         self.require_solved(solution, observations.expansion)
-        table = solution.log_policy.reshape(-1, len(self.task.actions))
+        table: Tensor = solution.log_policy.reshape(-1, len(self.task.actions))
         return table[torch.from_numpy(observations.position), torch.from_numpy(observations.action)]
 
     def require_solved(self, solution: SoftSolution, expansion: Expansion) -> None:
@@ -310,20 +309,3 @@ class SoftOptimalModel(nn.Module):
             solution = self(expansion, tracked_steps=0)
         self.require_solved(solution, expansion)
         return Policy(self.task, subjects, row, expansion, solution.value, solution.log_policy)
-
-
-def _checked_prior(prior: npt.ArrayLike, task: Task, planner: str) -> Float[Tensor, "S A"]:
-    table = torch.as_tensor(np.asarray(prior, dtype=np.float64))
-    with Problems("the prior policy", ModelError) as problems:
-        if planner != "kl":
-            problems.add(f"planner {planner!r} has no reference policy; use planner='kl'")
-        if table.shape != task.available.shape:
-            problems.add(f"it has shape {tuple(table.shape)}, the task needs {tuple(task.available.shape)}")
-        elif not bool((table[task.available] > 0).all()):
-            problems.add("every available action needs a probability above 0")
-        else:
-            table = torch.where(task.available, table, 0.0)
-            total = table.sum(dim=-1)[~task.terminal]
-            if not torch.allclose(total, torch.ones_like(total), atol=1e-6):
-                problems.add("the probabilities of the available actions must sum to 1 in every state")
-    return table

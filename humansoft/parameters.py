@@ -82,7 +82,7 @@ class Parameters:
     @property
     def num_free(self) -> int:
         """Return the number of free directions."""
-        return self.basis.shape[1]
+        return int(self.basis.shape[1])
 
     @property
     def scales(self) -> npt.NDArray[np.float64]:

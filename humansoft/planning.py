@@ -8,7 +8,8 @@ import torch
 from humansoft._types import DTYPE
 from humansoft.codebook import Labels
 from humansoft.errors import ModelError
-from humansoft.model import Planner, SoftOptimalModel
+from humansoft.model import SoftOptimalModel
+from humansoft.planners import Planner
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.solvers.exact import Solver
@@ -24,7 +25,7 @@ def plan(
     planner: Planner = "kl",
     solver: Solver | None = None,
 ) -> Policy:
-    """Solve the forward problem: the policy of people with a known reward and temperature.
+    r"""Solve the forward problem: the policy of people with a known reward and temperature.
 
     Args:
         task: what they could do.
@@ -41,7 +42,7 @@ def plan(
         SolveError: no finite solution (with the feasible bound).
 
     Example:
-        >>> task = Task.grid("S.G\\n...", discount=0.95)
+        >>> task = Task.grid("S.G\n...", discount=0.95)
         >>> plan(task, {"step": -1.0}, temperature={"ann": 0.2, "bob": 2.0}).subjects.values
         ('ann', 'bob')
     """

@@ -105,8 +105,8 @@ def _require_anchor(fit: Fit) -> None:
     if silent:
         names = ", ".join(fit.model.table.rows[p].name for p in anchors)
         raise IdentificationError(
-            f"the anchor ({names}) makes no difference to any choice of {shortlist(silent)}: their temperatures are not "
-            "in its unit. Leave them out, or anchor a feature that everybody met"
+            f"the anchor ({names}) makes no difference to any choice of {shortlist(silent)}: their temperatures are "
+            "not in its unit. Leave them out, or anchor a feature that everybody met"
         )
 
 
@@ -125,7 +125,7 @@ def _training_likelihood(fit: Fit) -> Likelihood:
 def _require_common_unit(fits: Sequence[Fit]) -> None:
     if len(fits) < 2:
         return
-    units = [fit.params.loc["log_temperature", "unit"].iloc[0] for fit in fits]
+    units = [str(fit.temperatures()["unit"].iloc[0]) for fit in fits]
     if AVERAGE_PERSON in units:
         raise IdentificationError(
             f"temperatures of different fits cannot be compared when their unit is {AVERAGE_PERSON!r}: each fit has "
@@ -133,13 +133,15 @@ def _require_common_unit(fits: Sequence[Fit]) -> None:
         )
     planners = {fit.model.planner for fit in fits}
     anchors = {
-        tuple((r.name, r.unit, r.fixed) for r in fit.model.table.rows if r.fixed not in (None, 0.0) and r.kind == "reward")
+        tuple(
+            (r.name, r.unit, r.fixed) for r in fit.model.table.rows if r.fixed not in (None, 0.0) and r.kind == "reward"
+        )
         for fit in fits
     }
     if len(set(units)) > 1 or len(anchors) > 1:
         raise IdentificationError(
-            f"these fits measure temperature in different units ({shortlist(sorted(set(units)))}): their numbers cannot "
-            "be compared. Fix the same weight at the same value, in the same unit, in all of them"
+            f"these fits measure temperature in different units ({shortlist(sorted(set(units)))}): their numbers "
+            "cannot be compared. Fix the same weight at the same value, in the same unit, in all of them"
         )
     if len(planners) > 1:
         raise IdentificationError(
@@ -215,8 +217,8 @@ def _by_group(fit: Fit, by: str) -> pd.DataFrame:
     if isinstance(fit.model.temperature, PerGroup) and edge.any():
         at = [label for _, label in params.index[edge]]
         raise IdentificationError(
-            f"the temperature of group {shortlist(at)} is at a boundary: it has no standard error, so no contrast with it "
-            "has an interval; its one-sided bound is in fit.summary()"
+            f"the temperature of group {shortlist(at)} is at a boundary: it has no standard error, so no contrast "
+            "with it has an interval; its one-sided bound is in fit.summary()"
         )
     combine = np.where(edge, 0.0, members)
     empty = [groups.values[g] for g in np.flatnonzero(combine.sum(axis=1) == 0)]
@@ -263,7 +265,7 @@ def _membership(fit: Fit, by: str) -> tuple[Labels, Real]:
 
 def _covariance(fit: Fit, edge: npt.NDArray[np.bool_]) -> tuple[Real, str]:
     """Return the covariance of the log temperatures by the default kind of most of them."""
-    kinds = pd.Series(fit.params.loc["log_temperature", "std_error_kind"][~edge])
+    kinds = fit.params.loc[["log_temperature"], "std_error_kind"][~edge]
     kind = str(kinds.mode().iloc[0]) if kinds.astype(bool).any() else "hessian"
     table = fit.covariances.table(kind)
     place = np.flatnonzero(table.index.get_level_values("name") == "log_temperature")

@@ -1,5 +1,7 @@
 """simulate: new behavior from a fit or a policy, as a log like any other."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -16,10 +18,8 @@ from humansoft.tasks.task import Task
 Index = npt.NDArray[np.int64]
 
 
-def simulate(
-    source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: int | None = None
-) -> BehaviorLog:
-    """Simulate episodes of every person.
+def simulate(source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: int | None = None) -> BehaviorLog:
+    r"""Simulate episodes of every person.
 
     People of a fit start where they started in the training data (drawn again with replacement);
     people of a policy start from the task's start distribution, or anywhere if it has none.
@@ -40,7 +40,7 @@ def simulate(
 
     Example:
         >>> import humansoft as hs
-        >>> task = hs.Task.grid("S.G\\n...", discount=0.95)
+        >>> task = hs.Task.grid("S.G\n...", discount=0.95)
         >>> policy = hs.plan(task, {"step": -1.0}, temperature={"ann": 0.2, "bob": 2.0})
         >>> len(hs.simulate(policy, episodes=3, seed=1).subjects)
         2
@@ -137,15 +137,15 @@ def _as_log(table: pd.DataFrame, policy: Policy, columns: Columns) -> BehaviorLo
     frame = pd.DataFrame({columns.subject or "subject": policy.subjects.decode(table["subject"])})
     frame[columns.episode or "episode"] = table["episode"] + 1
     frame[columns.step or "step"] = table["step"]
-    before, after = task.states.decode(table["state"]), task.states.decode(table["next_state"])
-    if task.has_contexts:
-        frame[columns.context or "context"] = [label[0] for label in before]  # type: ignore[index]
-        before, after = ([label[1] for label in labels] for labels in (before, after))  # type: ignore[index]
-    for names, labels in ((columns.state, before), (following, after)):
+    for names, codes in ((columns.state, table["state"]), (following, table["next_state"])):
+        labels: list[Any] = task.states.decode(codes)
+        if task.has_contexts:
+            frame[columns.context or "context"] = pd.Series([context for context, _ in labels])
+            labels = [label for _, label in labels]
         parts = list(zip(*labels, strict=True)) if len(names) > 1 else [labels]
         for name, part in zip(names, parts, strict=True):
-            frame[name] = list(part)
-    frame[columns.action] = task.actions.decode(table["action"])
+            frame[name] = pd.Series(list(part))
+    frame[columns.action] = pd.Series(task.actions.decode(table["action"]))
     frame["terminated"], frame["truncated"] = table["terminated"] == 1, table["truncated"] == 1
     roles = Columns(
         subject=columns.subject or "subject",

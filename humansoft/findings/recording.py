@@ -78,7 +78,7 @@ def people(aligned: Alignment) -> Iterator[Finding]:
         chosen & constant[log.subject],
         f"are of people who did the same in all their decisions ({_named(aligned, constant)})",
         lambda i: f"always {aligned.action_label(i)!r}",
-        "Were they attending? Their temperature says how often the model expects that action.",
+        "Look at these people before you trust their temperature.",
         shown=_first_rows(log.subject, chosen & constant[log.subject]),
     )
     present = np.bincount(log.subject, minlength=size) > 0

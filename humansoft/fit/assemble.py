@@ -56,7 +56,12 @@ def assemble(
 
 
 def _status(
-    likelihood: Likelihood, full: Real, table: Parameters, boundary: Boundary, report: Identification, value: float
+    likelihood: Likelihood,
+    full: Real,
+    table: Parameters,
+    boundary: Boundary,
+    report: Identification,
+    value: float,
 ) -> FitStatus:
     """Optimiser success is not fit success: ask the gradient itself (Dennis and Schnabel's scaling)."""
     gradient = table.basis.T @ likelihood.gradient(torch.from_numpy(full))
@@ -92,7 +97,8 @@ def _params(table: Parameters, full: Real, boundary: Boundary, errors: Real, kin
 def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
     whose = "Subject" if isinstance(bound.temperature, PerSubject) else "Group"
     notes = []
-    for (_, label), row in params[params["boundary"] != ""].iterrows():
+    edge = params[params["boundary"] != ""]
+    for label, (_, row) in zip(edge.index.get_level_values("label"), edge.iterrows(), strict=True):
         who = f"{whose} {label!r}" if isinstance(bound.temperature, PerSubject | PerGroup) else "The log"
         if row["boundary"] == "lower":
             notes.append(

@@ -77,9 +77,7 @@ def _by_parameter(likelihood: Likelihood, full: Real) -> Real:
     if log_prob is None:
         return np.full(len(full), -np.inf)
     weighted = log_prob.numpy() * likelihood.observations.weight
-    person = np.bincount(
-        likelihood.observations.person, weights=weighted, minlength=len(likelihood.model.subjects)
-    )
+    person = np.bincount(likelihood.observations.person, weights=weighted, minlength=len(likelihood.model.subjects))
     total: Real = likelihood.belongs.astype(np.float64) @ person
     return total
 

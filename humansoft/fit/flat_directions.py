@@ -36,8 +36,7 @@ def describe(bound: SoftOptimalModel, flat: Real, full: Real) -> list[Named]:
     if contained.shape[1]:
         found.append(_name_scale(bound, contained))
         flat = _without(flat, contained)
-    for vector in _sparse_basis(flat).T[:_MOST]:
-        found.append(_name(bound, vector))
+    found.extend(_name(bound, vector) for vector in _sparse_basis(flat).T[:_MOST])
     rest = flat.shape[1] - _MOST
     if rest > 0:
         found.append(((), (), f"and {rest} more directions like these"))
@@ -76,7 +75,8 @@ def _contained(flat: Real, candidates: Real) -> Real:
     flat_basis, _ = np.linalg.qr(flat)
     own_basis, _ = np.linalg.qr(candidates)
     _, cosines, rows = np.linalg.svd(flat_basis.T @ own_basis, full_matrices=False)
-    return own_basis @ rows[cosines > 1 - _SMALL].T
+    shared: Real = own_basis @ rows[cosines > 1 - _SMALL].T
+    return shared
 
 
 def _without(flat: Real, removed: Real) -> Real:
@@ -89,15 +89,13 @@ def _without(flat: Real, removed: Real) -> Real:
 def _sparse_basis(flat: Real) -> Real:
     """Return the same span in echelon form: each direction involves as few parameters as may be."""
     matrix = flat.T.copy()
-    row = 0
-    for _ in range(matrix.shape[0]):
+    for row in range(len(matrix)):
         remaining = np.abs(matrix[row:])
-        pivot_row, pivot = np.unravel_index(int(remaining.argmax()), remaining.shape)
+        pivot_row, pivot = divmod(int(remaining.argmax()), remaining.shape[1])
         matrix[[row, row + pivot_row]] = matrix[[row + pivot_row, row]]
         matrix[row] /= matrix[row, pivot]
         others = np.arange(len(matrix)) != row
         matrix[others] -= matrix[others, pivot][:, None] * matrix[row]
-        row += 1
     matrix[np.abs(matrix) < _SMALL] = 0.0
     return matrix.T
 
@@ -136,29 +134,47 @@ def _name_scale(bound: SoftOptimalModel, contained: Real) -> Named:
 def _name(bound: SoftOptimalModel, vector: Real) -> Named:
     names, weights = _support(bound, vector, _SMALL)
     if len(names) == 1:
-        return names, weights, (
-            f"`{names[0]}` has no effect on behavior in the visited states; fix it, fixed={{{_key(names[0])}: 0}}"
+        return (
+            names,
+            weights,
+            (f"`{names[0]}` has no effect on behavior in the visited states; fix it, fixed={{{_key(names[0])}: 0}}"),
         )
     fix = f"fix one of them, for example fixed={{{_key(names[-1])}: 0}}"
     pair = len(names) == 2 and "log_temperature" not in names[1]
     if pair:
         ratio = -weights[1] / weights[0]
         combination = f"{names[1]} {'+' if ratio >= 0 else '-'} {_number(abs(ratio), bound.task.discount)}{names[0]}"
-        return names, weights, f"`{names[0]}` and `{names[1]}` trade off: only {combination} is identified; {fix}"
+        return (
+            names,
+            weights,
+            f"`{names[0]}` and `{names[1]}` trade off: only {combination} is identified; {fix}",
+        )
     moving = [row for row, change in zip(bound.table.rows, vector, strict=True) if abs(change) > _SMALL]
     if any(row.kind == "log_temperature" for row in moving):
         weights_of = tuple(dict.fromkeys(row.name for row in moving if row.kind == "reward"))
-        anchors = [f"`{row.name}`" for row in bound.table.rows if row.kind == "reward" and row.fixed not in (None, 0.0)]
-        return names, weights, (
-            f"{_listed((*weights_of, 'temperature'))} move together: fixing {' and '.join(anchors) or 'what is fixed'} "
-            f"gives them no scale, because other weights can take its place; fix one more, for example "
-            f"fixed={{{_key(weights_of[0] if weights_of else 'temperature')}: ...}}, or use temperature=Fixed(1)"
+        fixed = [row for row in bound.table.rows if row.kind == "reward" and row.fixed not in (None, 0.0)]
+        anchors = [f"`{row.name}`" for row in fixed]
+        return (
+            names,
+            weights,
+            (
+                f"{_listed((*weights_of, 'temperature'))} move together: fixing "
+                f"{' and '.join(anchors) or 'what is fixed'} "
+                f"gives them no scale, because other weights can take its place; fix one more, for example "
+                f"fixed={{{_key(weights_of[0] if weights_of else 'temperature')}: ...}}, or use temperature=Fixed(1)"
+            ),
         )
     if _is_constant(bound, vector):
-        return names, weights, (
-            f"{_listed(names)} add up to a constant: the same amount more for every action changes nothing; {fix}"
+        return (
+            names,
+            weights,
+            (f"{_listed(names)} add up to a constant: the same amount more for every action changes nothing; {fix}"),
         )
-    return names, weights, f"{_listed(names)} trade off: a combination of them leaves behavior unchanged; {fix}"
+    return (
+        names,
+        weights,
+        f"{_listed(names)} trade off: a combination of them leaves behavior unchanged; {fix}",
+    )
 
 
 def _key(name: str) -> str:
@@ -194,4 +210,3 @@ def _is_constant(bound: SoftOptimalModel, vector: Real) -> bool:
             place += count
         change = trial(bound.task)[:, bound.task.available]
     return bool(change.max() - change.min() <= _SMALL * change.abs().max())
-

@@ -186,7 +186,7 @@ def _reduced(likelihood: Likelihood, full: Real) -> tuple[Real, Real]:
     table, person = likelihood.model.table, likelihood.observations.person
     blocks = []
     for b in np.unique(person):
-        triangle = np.linalg.qr(weighted[person == b], mode="r")
+        triangle: Real = np.linalg.qr(weighted[person == b], mode="r")  # type: ignore[assignment]
         columns = np.zeros((len(triangle), len(table)))
         mine = np.flatnonzero(likelihood.belongs[:, b])
         columns[:, mine] = triangle[:, table.colors[mine]]
@@ -195,9 +195,7 @@ def _reduced(likelihood: Likelihood, full: Real) -> tuple[Real, Real]:
     return np.vstack(blocks) * size, size
 
 
-def _notes(
-    bound: SoftOptimalModel, likelihood: Likelihood, full: Real
-) -> list[str]:
+def _notes(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> list[str]:
     notes = []
     if bound.planner in ("kl", "entropy") and planners_agree(bound, likelihood, full):
         other = "entropy" if bound.planner == "kl" else "kl"

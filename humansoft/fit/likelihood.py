@@ -46,7 +46,7 @@ class Likelihood:
         """Solve the model at a parameter vector; derivatives flow back to ``full``."""
         named = list(self.model.reward.named_parameters())
         sizes = [p.numel() for _, p in named] + [self.model.log_temperature.numel()]
-        chunks = full.split(sizes)
+        chunks = torch.split(full, sizes)
         values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks[:-1], strict=True)}
         values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
         options = {"tracked_steps": tracked_steps, "start": self._warm}
@@ -132,9 +132,7 @@ class Likelihood:
         gradients = torch.autograd.grad(log_prob, inputs, dual, create_graph=True)
         columns = [gradients[0] @ torch.from_numpy((colors == c).astype(np.float64)) for c in range(colors.max() + 1)]
         columns += list(gradients[1:])
-        return np.column_stack(
-            [torch.autograd.grad(column, dual, retain_graph=True)[0].numpy() for column in columns]
-        )
+        return np.column_stack([torch.autograd.grad(column, dual, retain_graph=True)[0].numpy() for column in columns])
 
     def _shifted(self, full: Tensor, shift: Tensor) -> Tensor | None:
         """Log probabilities with ``shift`` added to the reward."""

@@ -28,7 +28,7 @@ class _VectorOptimizer(torch.optim.Optimizer):
         super().__init__([parameter], {})
         self.parameter, self.max_steps, self.on_step = parameter, max_steps, on_step
 
-    def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]  # noqa: ANN401
+    def step(self, closure: Closure | None = None) -> Any:  # noqa: ANN401
         """Minimise; ``closure`` computes the loss and its gradient at the parameter."""
         assert closure is not None
         if self.parameter.numel():
@@ -150,7 +150,7 @@ class LimitedMemory(_VectorOptimizer):
         self.scales = scales
 
     def _minimise(self, closure: Closure) -> None:
-        def scaled(y: Real) -> tuple[float, Real]:
+        def scaled(y: Real) -> Any:  # noqa: ANN401 - scipy's stubs know no function with jac=True
             loss, gradient = self._evaluate(closure, y / self.scales)
             # L-BFGS-B interpolates: it needs a large number where there is no value
             return (loss if np.isfinite(loss) else 1e10), gradient / self.scales
@@ -159,6 +159,12 @@ class LimitedMemory(_VectorOptimizer):
             self.on_step(float(intermediate_result.fun))
 
         start = self.parameter.detach().numpy() * self.scales
-        options = {"maxiter": self.max_steps, "maxfun": 4 * self.max_steps, "gtol": 1e-10, "ftol": 1e-15, "maxcor": 30}
+        options: Any = {
+            "maxiter": self.max_steps,
+            "maxfun": 4 * self.max_steps,
+            "gtol": 1e-10,
+            "ftol": 1e-15,
+            "maxcor": 30,
+        }
         found = minimize(scaled, start, jac=True, method="L-BFGS-B", callback=report, options=options)
         self._evaluate(closure, found.x / self.scales)

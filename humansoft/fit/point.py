@@ -24,6 +24,7 @@ OnStep = Callable[[int, float], None]
 _FIRST_LOOK = 40  # steps before asking who is on the way to a boundary
 _MOST_ROUNDS = 4  # of finding who is at a boundary and letting the others settle
 
+
 def fit(
     model: SoftOptimalModel,
     log: BehaviorLog,

@@ -26,7 +26,9 @@ class FitStatus(enum.Enum):
         "Converged, but the data do not identify all parameters: estimates along the flat directions are arbitrary "
         "(allow_unidentified=True)."
     )
-    MAX_STEPS = "Stopped at the step limit before the optimum: raise max_steps, and look at the estimates that grew large."
+    MAX_STEPS = (
+        "Stopped at the step limit before the optimum: raise max_steps, and look at the estimates that grew large."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +166,8 @@ class Fit:
 
     def weight(self, name: str, label: Hashable = "all") -> float:
         """Return one estimate by name."""
-        return float(self.params.loc[(name, label), "estimate"])
+        place = self.params.index.get_loc((name, label))
+        return float(self.params["estimate"].to_numpy(dtype=float)[place])
 
     def __repr__(self) -> str:
         """Show what was fitted and how it ended, not the tables."""

@@ -87,7 +87,11 @@ def _write(fit: Fit, folder: Path) -> None:
         "counts": fit.training.counts,
         "starts": fit.training.starts,
         "participants": _flat(fit.training.participants),
-        **{f"covariance_{k}": pd.DataFrame(v.to_numpy()) for k, v in fit.covariances.tables.items() if not isinstance(v, str)},
+        **{
+            f"covariance_{k}": pd.DataFrame(v.to_numpy())
+            for k, v in fit.covariances.tables.items()
+            if not isinstance(v, str)
+        },
     }
     for name, table in tables.items():
         table.rename(columns=str).to_parquet(folder / f"{name}.parquet", index=False)
@@ -106,7 +110,10 @@ def _write(fit: Fit, folder: Path) -> None:
         "bic": fit.bic,
         "model": {
             "planner": model.planner,
-            "temperature": {"kind": type(model.temperature).__name__, **dataclasses.asdict(model.temperature)},
+            "temperature": {
+                "kind": type(model.temperature).__name__,
+                **dataclasses.asdict(model.temperature),
+            },
             "reward": _reward_record(model.reward),
             "subjects": _pack(model.subjects.values),
             "groups": _pack(model.groups.values),
@@ -159,8 +166,9 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
     for kind in ("hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"):
         missing = record["covariances"]["missing"].get(kind)
         found[kind] = missing or pd.DataFrame(tables[f"covariance_{kind}"].to_numpy(), params.index, params.index)
-    given = record["training"]["columns"]
-    columns = Columns(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    given: dict[str, Any] = record["training"]["columns"]
+    roles: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    columns = Columns(**roles)
     return Fit(
         model=model,
         params=params,
@@ -244,8 +252,14 @@ def _reward_record(reward: AbstractReward) -> dict[str, Any]:
         features = None if reward.features is None else list(reward.features)
         return {"kind": "LinearReward", "features": features, "fixed": reward.fixed, "shared": reward.shared}
     if isinstance(reward, TableReward):
-        return {"kind": "TableReward", "over": reward.over, "fixed": [[_pack(k), v] for k, v in reward.fixed.items()]}
-    raise RunError(f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved")
+        return {
+            "kind": "TableReward",
+            "over": reward.over,
+            "fixed": [[_pack(k), v] for k, v in reward.fixed.items()],
+        }
+    raise RunError(
+        f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved"
+    )
 
 
 def _reward(record: Mapping[str, Any]) -> AbstractReward:

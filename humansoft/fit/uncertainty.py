@@ -62,8 +62,8 @@ class Covariances:
         kinds = self.kinds if kind is None else (kind,) * len(self.kinds)
         errors = []
         for place, name in enumerate(kinds):
-            variance = self.table(name).iloc[place, place] if name else np.nan
-            errors.append(np.sqrt(variance) if variance >= 0 else np.nan)
+            variance = float(self.table(name).to_numpy()[place, place]) if name else np.nan
+            errors.append(variance**0.5 if variance >= 0 else np.nan)
         return np.array(errors, dtype=float)
 
 

@@ -28,7 +28,10 @@ class LinearReward(AbstractReward):
     """
 
     def __init__(
-        self, features: Sequence[str] | None = None, fixed: Mapping[str, float] | None = None, shared: bool = True
+        self,
+        features: Sequence[str] | None = None,
+        fixed: Mapping[str, float] | None = None,
+        shared: bool = True,
     ) -> None:
         """Note the hypothesis; the weights are created when the task is known."""
         super().__init__()

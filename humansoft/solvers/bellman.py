@@ -74,9 +74,7 @@ def policy_of(
     return torch.where(playable.any(dim=-1, keepdim=True), hard, 0.0)
 
 
-def action_value(
-    problem: Problem, reward: Float[Tensor, "M A"], value: Float[Tensor, " M"]
-) -> Float[Tensor, "M A"]:
+def action_value(problem: Problem, reward: Float[Tensor, "M A"], value: Float[Tensor, " M"]) -> Float[Tensor, "M A"]:
     """Return Q = r + discount * E[V(s')] (the Bellman backup before the maximum)."""
     return reward + problem.discount * problem.expected_next(value)
 

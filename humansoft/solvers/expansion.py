@@ -38,9 +38,7 @@ class Expansion:
         return place
 
 
-def expand(
-    task: Task, row: Index, state: Index, num_rows: int, log_prior: Float[Tensor, "S A"] | None
-) -> Expansion:
+def expand(task: Task, row: Index, state: Index, num_rows: int, log_prior: Float[Tensor, "S A"] | None) -> Expansion:
     """Lay out the blocks of all (row, context) pairs that occur in the data.
 
     Args:

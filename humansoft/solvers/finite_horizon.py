@@ -41,5 +41,11 @@ def solve_finite_horizon(
         values.append(value)
         qs.append(q)
         log_policies.append(log_soft_policy(q, problem.log_prior, temperature))
-    backwards = (torch.stack(items[::-1]) for items in (values, qs, log_policies))
-    return SoftSolution(*backwards, SolveStatus.CONVERGED, problem.horizon, 0.0)
+    return SoftSolution(
+        value=torch.stack(values[::-1]),
+        q=torch.stack(qs[::-1]),
+        log_policy=torch.stack(log_policies[::-1]),
+        status=SolveStatus.CONVERGED,
+        num_steps=problem.horizon,
+        residual=0.0,
+    )

@@ -49,7 +49,7 @@ class Policy:
         return found
 
     def action_distribution(self, state: Hashable, subject: Hashable = None, time: int = 0) -> "pd.Series[float]":
-        """Return the probability of every action in one state.
+        r"""Return the probability of every action in one state.
 
         Args:
             state: state label.
@@ -61,7 +61,7 @@ class Policy:
 
         Example:
             >>> import humansoft as hs
-            >>> task = hs.Task.grid("S.G\\n...", discount=0.95)
+            >>> task = hs.Task.grid("S.G\n...", discount=0.95)
             >>> policy = hs.plan(task, {"step": -1.0, "goal": 0.0}, temperature=0.5)
             >>> policy.action_distribution((0, 1)).idxmax()
             'right'

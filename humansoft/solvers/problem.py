@@ -85,7 +85,8 @@ class LinearSystem:
         """Factorise; raises ``RuntimeError`` when the policy never ends (exactly singular)."""
         pattern = problem.pattern
         entries = pattern.discounted * policy.detach().numpy().ravel()[pattern.flat_action]
-        data = np.bincount(pattern.place, weights=entries, minlength=len(pattern.indices))
+        summed = np.bincount(pattern.place, weights=entries, minlength=len(pattern.indices))
+        data = summed.astype(np.float64)
         data[pattern.diagonal] += 1.0
         size = len(pattern.diagonal)
         matrix = csc_array((data, pattern.indices, pattern.indptr), shape=(size, size))
@@ -97,7 +98,8 @@ class LinearSystem:
         return _Solve.apply(policy, right, self, transposed)  # type: ignore[no-any-return,no-untyped-call]
 
     def _solve(self, right: Tensor, transposed: bool) -> Tensor:
-        return torch.from_numpy(self._factor.solve(right.detach().numpy(), "T" if transposed else "N"))
+        vector: npt.NDArray[np.float64] = right.detach().numpy()
+        return torch.from_numpy(self._factor.solve(vector, "T" if transposed else "N")  # type: ignore[call-overload])
 
 
 class _Solve(torch.autograd.Function):
@@ -111,7 +113,7 @@ class _Solve(torch.autograd.Function):
         return solution
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]  # noqa: ANN401
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN401
         policy, solution = ctx.saved_tensors
         system: LinearSystem = ctx.system
         adjoint = system.solve(policy, gradients[0], transposed=not ctx.transposed)
