@@ -99,7 +99,8 @@ class LinearSystem:
 
     def _solve(self, right: Tensor, transposed: bool) -> Tensor:
         vector: npt.NDArray[np.float64] = right.detach().numpy()
-        return torch.from_numpy(self._factor.solve(vector, "T" if transposed else "N")  # type: ignore[call-overload])
+        solution = self._factor.solve(vector, "T" if transposed else "N")  # type: ignore[call-overload]
+        return torch.from_numpy(solution)
 
 
 class _Solve(torch.autograd.Function):
