@@ -7,6 +7,7 @@ again from new data, so that a code cannot change its meaning.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -64,9 +65,9 @@ class Labels:
         """Return the code of each label, -1 where it is unknown."""
         return np.fromiter((self._code(label) for label in labels), dtype=np.int64)
 
-    def decode(self, codes: Iterable[int]) -> list[Hashable]:
+    def decode(self, codes: Iterable[SupportsIndex]) -> list[Hashable]:
         """Return the label of each code, ``None`` for -1."""
-        return [self.values[code] if code >= 0 else None for code in codes]
+        return [self.values[code] if code.__index__() >= 0 else None for code in codes]
 
     def suggest(self, value: Hashable) -> str:
         """Return the "did you mean" half-sentence for an unknown label."""

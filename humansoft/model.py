@@ -151,6 +151,17 @@ class SoftOptimalModel(nn.Module):
         copied._parameters = {k: copy.deepcopy(v, memo) for k, v in self._parameters.items()}
         return copied
 
+    def is_same_as(self, other: "SoftOptimalModel") -> bool:
+        """Whether two bound models have the same task, people, hypothesis and parameters."""
+        ours, theirs = self.state_dict(), other.state_dict()
+        return (
+            (self.planner, self.temperature, self.subjects, self.groups, self.table.rows)
+            == (other.planner, other.temperature, other.subjects, other.groups, other.table.rows)
+            and self.task.is_same_as(other.task)
+            and ours.keys() == theirs.keys()
+            and all(torch.equal(ours[name], theirs[name]) for name in ours)
+        )
+
     @property
     def is_relative(self) -> bool:
         """True when the geometric-mean temperature is held at 1 because nothing else gives a scale."""

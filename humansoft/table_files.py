@@ -52,6 +52,5 @@ def _parse(path: Path, kind: str, error: type[HumansoftError]) -> pd.DataFrame:
         # What the parsers of text and Parquet raise are ValueErrors.
         reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         raise error(
-            f"{path.name} cannot be read ({reason}); the file is damaged or cut short: "
-            "copy or export it again"
+            f"{path.name} cannot be read ({reason}); the file is damaged or cut short: copy or export it again"
         ) from cause

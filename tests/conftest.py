@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# No deadline, for the first example also pays for imports; the same examples every time.
+settings.register_profile("humansoft", deadline=None, derandomize=True)
+settings.load_profile("humansoft")
 
 torch.set_num_threads(1)  # tests run side by side: more threads than cores make them slower
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import humansoft as hs
 from analysis.rows import Row, run
-from humansoft.model import Planner
+from humansoft.planners import Planner
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _storable(column: "pd.Series") -> "pd.Series":  # type: ignore[type-arg]
     kinds = {type(value) for value in column.dropna()} if column.dtype == object else set()
     if kinds <= {str} or (len(kinds) == 1 and tuple not in kinds):
         return column
-    text = [None if value is None else _as_text(value) for value in column]
+    text = [_as_text(value) if there else None for value, there in zip(column, column.notna(), strict=True)]
     return pd.Series(text, index=column.index, dtype=object)
 
 

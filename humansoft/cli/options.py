@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ TaskFile = Annotated[Path | None, typer.Option("--task", metavar="FILE", help="T
 SomeSeed = Annotated[int | None, typer.Option(help="Seed of random draws: same seed, same result.")]
 OtherLog = Annotated[
     Path | None,
-    typer.Argument(metavar="[FILE]", help="Log in the columns of the one fitted; default: the run's data set."),
+    typer.Argument(metavar="FILE", help="Log in the columns of the one fitted (default: the run's data set)."),
 ]
 Participants = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Table with one row a person that brings group columns.")
@@ -27,18 +27,22 @@ Participants = Annotated[
 Unknown = Annotated[
     str,
     typer.Option(
-        metavar="average|raise", help="People the run does not know: predict them at the average temperature, or stop."
+        metavar="average|raise", help="People the run does not know: take the average temperature, or stop."
     ),
 ]
-Planner = Annotated[
-    str, typer.Option(metavar="kl|entropy|boltzmann", help="How people plan.", rich_help_panel=_MODEL)
-]
 
 
-def _column(role: str, more: str = "") -> typer.models.OptionInfo:
+def _column(role: str) -> Any:  # noqa: ANN401 - as typer.Option
     """Declare the option that names the column of a role."""
-    option: typer.models.OptionInfo = typer.Option(metavar="COLUMN", help=f"{role}{more}", rich_help_panel=_COLUMNS)
-    return option
+    return typer.Option(metavar="COLUMN", help=role, rich_help_panel=_COLUMNS)
+
+
+def _model(metavar: str, text: str) -> Any:  # noqa: ANN401
+    """Declare an option of the model."""
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=_MODEL)
+
+
+Planner = Annotated[str, _model("KIND", "How people plan: kl, entropy or boltzmann.")]
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class LogOptions:
     """
 
     log: Annotated[
-        Path | None, typer.Argument(metavar="[LOG]", help="One row a decision: .csv, .tsv or .parquet.")
+        Path | None, typer.Argument(metavar="LOG", help="One row a decision: .csv, .tsv or .parquet.")
     ] = None
     dataset: Annotated[
         str | None,
@@ -59,20 +63,18 @@ class LogOptions:
         Path | None, typer.Option(metavar="PATH", help="File or folder to read the data set from.")
     ] = None
     participants: Participants = None
-    subject: Annotated[str | None, _column("Person [subject]", "; none: the log is one person's.")] = None
-    episode: Annotated[str | None, _column("Run or trial [episode]", "; none: one a person.")] = None
-    step: Annotated[str | None, _column("Order of decisions [step]", "; none: that of the rows.")] = None
+    subject: Annotated[str | None, _column("Person (default: subject; none: the log is one person's).")] = None
+    episode: Annotated[str | None, _column("Run or trial (default: episode; none: one a person).")] = None
+    step: Annotated[str | None, _column("Order of decisions (default: step; none: that of the rows).")] = None
     state: Annotated[
-        list[str] | None, _column("State [state]", "; several, with commas or repeated, make it together.")
+        list[str] | None, _column("State (default: state); several, with commas or repeated, make it together.")
     ] = None
-    action: Annotated[str | None, _column("Response [action]", "; an empty cell is a missing one.")] = None
-    next_state: Annotated[
-        list[str] | None, _column("Following state", "; default: the state of the next row.")
-    ] = None
-    context: Annotated[str | None, _column("Maze, layout or condition", ".")] = None
-    weight: Annotated[str | None, _column("How often a row counts", ".")] = None
-    terminated: Annotated[str | None, _column("True where the task ended", ".")] = None
-    truncated: Annotated[str | None, _column("True where only the recording stopped", ".")] = None
+    action: Annotated[str | None, _column("Response (default: action); an empty cell is a missing one.")] = None
+    next_state: Annotated[list[str] | None, _column("Following state (default: state of the next row).")] = None
+    context: Annotated[str | None, _column("Maze, layout or condition.")] = None
+    weight: Annotated[str | None, _column("How often a row counts.")] = None
+    terminated: Annotated[str | None, _column("True where the task ended.")] = None
+    truncated: Annotated[str | None, _column("True where only the recording stopped.")] = None
 
 
 @dataclass(frozen=True)
@@ -80,36 +82,16 @@ class ModelOptions:
     """The hypothesis about people: reward, temperature, planner."""
 
     reward: Annotated[
-        str,
-        typer.Option(
-            metavar="linear|state|state_action",
-            help="Weights of features, or a free number for every state (and action).",
-            rich_help_panel=_MODEL,
-        ),
+        str, _model("KIND", "linear: weights of features; state or state_action: a free number for every one.")
     ] = "linear"
-    features: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAMES", help="Features to use, with commas [all].", rich_help_panel=_MODEL),
-    ] = None
-    fixed: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A weight that is known; may be repeated.", rich_help_panel=_MODEL),
-    ] = None
+    features: Annotated[list[str] | None, _model("NAMES", "Features to use, with commas (default: all).")] = None
+    fixed: Annotated[list[str] | None, _model("NAME=VALUE", "A weight that is known; may be repeated.")] = None
     own_rewards: Annotated[
         bool, typer.Option("--own-rewards", help="Everybody has weights of their own.", rich_help_panel=_MODEL)
     ] = False
     temperature: Annotated[
-        str,
-        typer.Option(
-            metavar="fixed|shared|per_subject|per_group", help="Whose temperature is whose.", rich_help_panel=_MODEL
-        ),
+        str, _model("KIND", "Whose temperature is whose: fixed, shared, per_subject or per_group.")
     ] = "per_subject"
-    group: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Group column, for per_group.", rich_help_panel=_MODEL),
-    ] = None
-    temperature_value: Annotated[
-        float | None,
-        typer.Option(metavar="NUMBER", help="The temperature, for fixed [1].", rich_help_panel=_MODEL),
-    ] = None
+    group: Annotated[str | None, _model("COLUMN", "Group column, for per_group.")] = None
+    temperature_value: Annotated[float | None, _model("NUMBER", "The temperature, for fixed (default: 1).")] = None
     planner: Planner = "kl"

@@ -24,12 +24,26 @@ _CODES: tuple[tuple[type[HumansoftError], int], ...] = (
     (RunError, INVALID_DATA),
 )
 
-_SPELLING = (
-    # Messages speak Python; whoever types commands needs the same words as options.
-    "On the command line: fixed={'step': -1} is --fixed step=-1, temperature=Fixed(1) is --temperature fixed, "
-    "LinearReward(shared=True) is the default (leave out --own-rewards), allow_unidentified=True is "
-    "--allow-unidentified."
-)
+_OPTIONS = {
+    "fixed={": "--fixed NAME=VALUE",
+    "temperature=Fixed(": "--temperature fixed",
+    "temperature=PerSubject(": "--temperature per_subject",
+    "temperature=PerGroup(": "--temperature per_group --group COLUMN",
+    "LinearReward(shared=True)": "leaving out --own-rewards",
+    "allow_unidentified=True": "--allow-unidentified",
+    "=None": "none, as in --subject none",
+    "seed=": "--seed",
+    "max_steps": "--max-steps",
+    "participants=": "--participants FILE",
+    "on_unknown=": "--on-unknown",
+}
+"""What messages call by its Python name, and the option that it is here."""
+
+
+def as_options(message: str) -> str:
+    """Say which options stand for the Python words of a message; empty if it has none."""
+    found = [f"{words.rstrip('=({')} is {option}" for words, option in _OPTIONS.items() if words in message]
+    return f"On the command line: {'; '.join(found)}." if found else ""
 
 
 def exit_code_of(error: HumansoftError) -> int:
@@ -44,8 +58,8 @@ def report_error(error: HumansoftError, as_json: bool) -> int:
         print_json_error(type(error).__name__, str(error), code)
     else:
         print_error(str(error))
-        if code == NOT_IDENTIFIED:
-            print_error(_SPELLING, heading="")
+        if as_options(str(error)):
+            print_error(as_options(str(error)), heading="")
     return code
 
 

@@ -37,16 +37,11 @@ def check_columns(frame: pd.DataFrame, columns: Columns, name: str) -> None:
             for column in names:
                 if column not in frame.columns:
                     hint = did_you_mean(column, list(frame.columns))
-                    off = (
-                        f" Pass {role}=None if there is none."
-                        if role in ("subject", "episode", "step")
-                        else ""
-                    )
+                    off = f" Pass {role}=None if there is none." if role in ("subject", "episode", "step") else ""
                     problems.add(f"there is no column {column!r} for {role}.{hint}{off}")
         if columns.next_state and len(columns.next_state) != len(columns.state):
             problems.add(
-                f"state has {len(columns.state)} columns but next_state has {len(columns.next_state)}; "
-                "name as many"
+                f"state has {len(columns.state)} columns but next_state has {len(columns.next_state)}; name as many"
             )
         doubled = frame.columns[frame.columns.duplicated()].unique().tolist()
         if doubled:
@@ -93,14 +88,10 @@ def _check_labels(values: "pd.Series[Any]", role: str, problems: Problems) -> No
     kinds[missing] = None
     found, counts = np.unique(kinds[~missing], return_counts=True)
     if "list" in found:
-        problems.add(
-            f"{what} holds lists or arrays in {_first(kinds == 'list')}; give each part a column of its own"
-        )
+        problems.add(f"{what} holds lists or arrays in {_first(kinds == 'list')}; give each part a column of its own")
     elif len(found) > 1:
         odd = ~missing & (kinds != found[counts.argmax()])
-        problems.add(
-            f"{what} mixes {' and '.join(found)}: {_first(odd)} holds {_value_at(values, odd)}; use one type"
-        )
+        problems.add(f"{what} mixes {' and '.join(found)}: {_first(odd)} holds {_value_at(values, odd)}; use one type")
 
 
 def _kind(value: object) -> str:
@@ -144,6 +135,5 @@ def _check_flags(values: "pd.Series[Any]", role: str, problems: Problems) -> Non
     bad = ~values.isin([True, False, 0, 1]).to_numpy()
     if bad.any():
         problems.add(
-            f"column {values.name!r} ({role}) is not true/false or 1/0 in {_first(bad)}: "
-            f"{_value_at(values, bad)}"
+            f"column {values.name!r} ({role}) is not true/false or 1/0 in {_first(bad)}: {_value_at(values, bad)}"
         )

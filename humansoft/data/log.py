@@ -206,9 +206,7 @@ class BehaviorLog:
             raise LogError(f"there is no column {column!r} to group people by.{did_you_mean(column, known)}")
         empty = values.index[values.isna()]
         if len(empty):
-            raise LogError(
-                f"group column {column!r} is empty for subjects {shortlist(empty)}; fill it or drop them"
-            )
+            raise LogError(f"group column {column!r} is empty for subjects {shortlist(empty)}; fill it or drop them")
         return values
 
     @cached_property
@@ -268,9 +266,7 @@ class BehaviorLog:
         flags = {"ended": self.terminated, "starts": self.episode_start}
         codes = {"state": self.state, "action": self.action, "next_state": self.next_state}
         codes |= {name: flag.astype(np.int64) for name, flag in flags.items()}
-        counts = transition_table(
-            self.codebook.states.values, self.codebook.actions.values, codes, self.weight
-        )
+        counts = transition_table(self.codebook.states.values, self.codebook.actions.values, codes, self.weight)
         if self.columns.context:  # pairs become two columns, as in a table of transitions
             counts.insert(0, "context", [pair[0] for pair in counts["state"]])
             for column in ("state", "next_state"):

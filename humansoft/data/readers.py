@@ -197,9 +197,7 @@ def _encode(
         "state": codebook.states.encode(labels["state"]),
         "action": codebook.actions.encode(labels["action"]),
         "next_state": codebook.states.encode(labels["next_state"]),
-        "weight": pd.to_numeric(used[columns.weight]).to_numpy(dtype=float)
-        if columns.weight
-        else np.ones(count),
+        "weight": pd.to_numeric(used[columns.weight]).to_numpy(dtype=float) if columns.weight else np.ones(count),
         "terminated": flag(columns.terminated),
         "truncated": flag(columns.truncated),
     }
@@ -209,9 +207,7 @@ def _next_from_rows(log: BehaviorLog) -> BehaviorLog:
     """Take the state of the next row as the next state, within an episode and without a gap."""
     following = np.r_[log.state[1:], NONE]
     same = np.r_[(log.episode[1:] == log.episode[:-1]) & (log.step[1:] == log.step[:-1] + 1), False]
-    return dataclasses.replace(
-        log, next_state=np.where(same & ~log.terminated, following, NONE).astype(np.int64)
-    )
+    return dataclasses.replace(log, next_state=np.where(same & ~log.terminated, following, NONE).astype(np.int64))
 
 
 def _participants(
@@ -228,9 +224,7 @@ def _participants(
         distinct = frame.drop_duplicates()
         twice = distinct[key][distinct[key].duplicated()].unique().tolist()
         if twice:
-            problems.add(
-                f"subjects {shortlist(twice)} have rows with different values; keep one row a person"
-            )
+            problems.add(f"subjects {shortlist(twice)} have rows with different values; keep one row a person")
         known = Labels.of("subject", frame[key].tolist())
         absent = [s for s in dict.fromkeys(subjects) if s not in known]
         if absent:

@@ -39,9 +39,7 @@ def split(
         True
     """
     if by not in ("subject", "episode", "time"):
-        raise UsageError(
-            f"split(by={by!r}): no such way to split.{did_you_mean(by, ['subject', 'episode', 'time'])}"
-        )
+        raise UsageError(f"split(by={by!r}): no such way to split.{did_you_mean(by, ['subject', 'episode', 'time'])}")
     if not 0 < fraction < 1:
         raise UsageError(f"split(fraction={fraction}): the share to hold out must lie between 0 and 1")
     if by == "time":
@@ -61,9 +59,7 @@ def _last_decisions(log: BehaviorLog, fraction: float) -> Mask:
     place = np.arange(len(log)) - np.repeat(starts, lengths)
     kept = lengths - np.floor(lengths * fraction).astype(np.int64)
     if (kept == lengths).all():
-        raise LogError(
-            f"no episode is long enough to hold out its last {fraction:.0%}; split by episode or subject"
-        )
+        raise LogError(f"no episode is long enough to hold out its last {fraction:.0%}; split by episode or subject")
     return place >= np.repeat(kept, lengths)
 
 

@@ -17,9 +17,7 @@ def unknown_labels(aligned: Alignment) -> Iterator[Finding]:
     """Yield contexts, states and actions that the task does not have."""
     log, task = aligned.log, aligned.task
 
-    def unknown(
-        kind: str, rows: Mask, label: Callable[[int], Hashable], known: Sequence[Hashable]
-    ) -> Finding:
+    def unknown(kind: str, rows: Mask, label: Callable[[int], Hashable], known: Sequence[Hashable]) -> Finding:
         what = f"have {kind} that the task does not know"
         return Finding(
             f"unknown_{kind.split()[-1]}",
@@ -29,9 +27,7 @@ def unknown_labels(aligned: Alignment) -> Iterator[Finding]:
             lambda i: f"{label(i)!r}. {suggestion(label(i), known)}",
         )
 
-    yield unknown(
-        "an action", log.responded & (aligned.action < 0), aligned.action_label, task.actions.values
-    )
+    yield unknown("an action", log.responded & (aligned.action < 0), aligned.action_label, task.actions.values)
     if task.has_contexts != bool(log.columns.context):
         yield _context_column(aligned)
         return
@@ -159,16 +155,12 @@ def transitions(aligned: Alignment) -> Iterator[Finding]:
         step = f"{_deed(aligned, i)} led to {aligned.next_label(i)!r}"
         place = aligned.state[i], aligned.action[i]
         reached = task.transitions.successors[place][task.transitions.probabilities[place] > 0]
-        return step + (
-            f", possible are {shortlist(task.states.decode(reached.tolist()))}" if task.exact else ""
-        )
+        return step + (f", possible are {shortlist(task.states.decode(reached.tolist()))}" if task.exact else "")
 
     rows = _without_probability(aligned)
     if task.exact:
         advice = "Correct these rows or the task, or estimate its transitions with Task.from_counts."
-        yield Finding(
-            "impossible_transition", severity, rows, "record an impossible transition", example, advice
-        )
+        yield Finding("impossible_transition", severity, rows, "record an impossible transition", example, advice)
     else:
         what = "record an unseen transition, which the estimated task gives probability 0"
         yield Finding("unseen_transition", severity, rows, what, example, "These rows are still scored.")

@@ -17,9 +17,7 @@ def no_decisions(aligned: Alignment) -> Iterator[Finding]:
     """Yield a log in which nobody did anything."""
     if not aligned.log.responded.any():
         rows = np.ones(len(aligned.log), dtype=bool)
-        yield Finding(
-            "no_decisions", "error", rows, "have no response", advice="There is nothing to learn from."
-        )
+        yield Finding("no_decisions", "error", rows, "have no response", advice="There is nothing to learn from.")
 
 
 def order_of_steps(aligned: Alignment) -> Iterator[Finding]:

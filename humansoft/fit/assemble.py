@@ -88,7 +88,7 @@ def _params(table: Parameters, full: Real, boundary: Boundary, errors: Real, kin
             "ci_high": high,
             "unit": [row.unit for row in table.rows],
             "fixed": fixed,
-            "boundary": boundary.kind.astype(object),
+            "boundary": boundary.kind,
         },
         index=table.index(),
     )

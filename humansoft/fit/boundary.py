@@ -31,10 +31,14 @@ class Boundary:
         kind: [P] "" (inner optimum), "lower" (looks perfectly rational), "upper" (perfectly random)
             or "both" (no information at all).
         bound: [P] log temperature that the interval ends at; nan for inner optima.
+        at_limit: [P] true where the likelihood is best in the limit itself. A person who never erred
+            can have an inner optimum all the same: among equally good actions, a small temperature
+            splits choices a little differently than the limit does.
     """
 
-    kind: npt.NDArray[np.str_]
+    kind: npt.NDArray[np.object_]
     bound: Real
+    at_limit: npt.NDArray[np.bool_]
 
     @property
     def any(self) -> bool:
@@ -53,21 +57,24 @@ def find_boundary(likelihood: Likelihood, full: Real, held: npt.NDArray[np.bool_
     table = likelihood.model.table
     free = np.array([row.kind == "log_temperature" and row.fixed is None for row in table.rows])
     free = free if held is None else free | held
-    kind = np.full(len(table), "", dtype="<U5")
+    kind = np.full(len(table), "", dtype=object)
     bound = np.full(len(table), np.nan)
     if not free.any():
-        return Boundary(kind, bound)
+        return Boundary(kind, bound, np.zeros(len(table), dtype=bool))
     here = _by_parameter(likelihood, full)
     limits = {}
     for name, end in (("lower", -LOG_TEMPERATURE_LIMIT), ("upper", LOG_TEMPERATURE_LIMIT)):
         limits[name] = _by_parameter(likelihood, np.where(free, end, full))
         kind[free & (limits[name] >= here - _FLAT)] = name
     kind[free & (limits["lower"] >= here - _FLAT) & (limits["upper"] >= here - _FLAT)] = "both"
+    at_limit = kind != ""
+    kind[free & ~at_limit & (limits["lower"] >= here - ONE_SIDED_DROP)] = "lower"
     for name, inner in (("lower", LOG_TEMPERATURE_LIMIT), ("upper", -LOG_TEMPERATURE_LIMIT)):
         flagged = kind == name
         if flagged.any():
-            bound[flagged] = _bisect(likelihood, full, flagged, limits[name] - ONE_SIDED_DROP, inner)[flagged]
-    return Boundary(kind, bound)
+            goal = np.maximum(limits[name], here) - ONE_SIDED_DROP
+            bound[flagged] = _bisect(likelihood, full, flagged, goal, inner)[flagged]
+    return Boundary(kind, bound, at_limit)
 
 
 def _by_parameter(likelihood: Likelihood, full: Real) -> Real:
@@ -101,11 +108,13 @@ def settle(bound: SoftOptimalModel, full: Real, boundary: Boundary) -> tuple[Rea
     everybody else's temperature up. Rewards are rescaled with it, so that behavior stays the same.
     """
     table = bound.table
-    at_edge = boundary.kind != ""
+    at_edge = boundary.at_limit
     if not at_edge.any():
         return full, table
     limit = {"lower": -LOG_TEMPERATURE_LIMIT, "upper": LOG_TEMPERATURE_LIMIT}
-    full = np.array([limit.get(kind, value) for kind, value in zip(boundary.kind, full, strict=True)])
+    full = np.array(
+        [limit.get(kind, value) for kind, value in zip(np.where(at_edge, boundary.kind, ""), full, strict=True)]
+    )
     if not bound.is_relative:
         return full, Parameters.of(_held(table, at_edge, full))
     temperature = np.array([row.kind == "log_temperature" for row in table.rows])

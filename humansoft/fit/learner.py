@@ -169,6 +169,8 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
             warnings.filterwarnings("ignore", message=".*number of training batches.*")
+            # Lightning 2.6 asks torch's pytree in a way that torch 2.13 renames
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
             yield
     finally:
         for talker, level in zip(talkers, levels, strict=True):

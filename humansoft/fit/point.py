@@ -86,7 +86,7 @@ def _learn(
     boundary = find_boundary(likelihood, full)
     held = np.zeros(len(full), dtype=bool)
     for _ in range(_MOST_ROUNDS):
-        at_edge = boundary.kind != ""
+        at_edge = boundary.at_limit
         if (at_edge == held).all() and not unfinished:
             break
         full, bound.table = settle(bound, full, boundary)

@@ -31,6 +31,14 @@ class FitStatus(enum.Enum):
     )
 
 
+_PLAIN = ("log_likelihood", "num_decisions", "rank", "status", "notes", "seed", "versions")
+_TRAINING = ("counts", "starts", "participants", "columns", "dataset", "source")
+
+
+def _same(one: object, other: object) -> bool:
+    return one.equals(other) if isinstance(one, pd.DataFrame) else bool(one == other)
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """What a fit keeps of its log: enough to compare with baselines, resample starts and read new files.
@@ -168,6 +176,24 @@ class Fit:
         """Return one estimate by name."""
         place = self.params.index.get_loc((name, label))
         return float(self.params["estimate"].to_numpy(dtype=float)[place])
+
+    def __eq__(self, other: object) -> bool:
+        """Two fits are equal when all their numbers, labels and sentences are."""
+        if not isinstance(other, Fit):
+            return NotImplemented
+        ours, theirs = self.covariances.tables, other.covariances.tables
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in _PLAIN)
+            and self.params.equals(other.params)
+            and self.history.equals(other.history)
+            and self.covariances.kinds == other.covariances.kinds
+            and ours.keys() == theirs.keys()
+            and all(_same(ours[kind], theirs[kind]) for kind in ours)
+            and all(_same(getattr(self.training, f), getattr(other.training, f)) for f in _TRAINING)
+            and self.model.is_same_as(other.model)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         """Show what was fitted and how it ended, not the tables."""

@@ -15,9 +15,7 @@ END = "end"
 _COLUMNS = ("state", "action", "next_state", "count", "ended", "starts")
 
 
-def estimated_parts(
-    counts: pd.DataFrame, prior: float = 1.0, actions: Sequence[Hashable] | None = None
-) -> TaskParts:
+def estimated_parts(counts: pd.DataFrame, prior: float = 1.0, actions: Sequence[Hashable] | None = None) -> TaskParts:
     """Turn counted transitions into an estimated task; see :meth:`Task.from_counts` for the rules."""
     _check(counts, prior)
     recorded = counts["next_state"].notna().to_numpy()
@@ -30,9 +28,7 @@ def estimated_parts(
     state, following = states.encode(origins), states.encode(followers)
     terminal = _terminal(states, np.unique(following[ended]), np.unique(state[acted]))
     weight = counts["count"].to_numpy(dtype=float)
-    known = (
-        acted & (recorded | ended) & (weight > 0)
-    )  # the other rows only show that a state or action occurs
+    known = acted & (recorded | ended) & (weight > 0)  # the other rows only show that a state or action occurs
     action = action_labels.encode(counts["action"][known].tolist())
     s, a, n, p = _posterior_mean(
         state[known], action, following[known], weight[known], ~terminal, len(action_labels), prior
@@ -67,25 +63,17 @@ def _check(counts: pd.DataFrame, prior: float) -> None:
         elif "count" in counts.columns and not counts["count"].between(0, np.inf, inclusive="left").all():
             problems.add("column 'count' must hold finite numbers of at least 0")
         if not 0 < prior < np.inf:
-            problems.add(
-                f"prior={prior} must be above 0: an action nobody took in a state still leads somewhere"
-            )
+            problems.add(f"prior={prior} must be above 0: an action nobody took in a state still leads somewhere")
 
 
 def _paired(counts: pd.DataFrame, labels: list[Hashable]) -> list[Hashable]:
     """Put the context before each label, where the counts have contexts."""
-    return (
-        list(zip(counts["context"].tolist(), labels, strict=True)) if "context" in counts.columns else labels
-    )
+    return list(zip(counts["context"].tolist(), labels, strict=True)) if "context" in counts.columns else labels
 
 
-def _state_labels(
-    origins: list[Hashable], followers: list[Hashable], recorded: Flags, ended: Flags
-) -> Labels:
+def _state_labels(origins: list[Hashable], followers: list[Hashable], recorded: Flags, ended: Flags) -> Labels:
     """Collect the recorded states in natural order, then ``END`` (in each context) where it is needed."""
-    states = Labels.of(
-        "state", [*origins, *(n for n, is_real in zip(followers, recorded, strict=True) if is_real)]
-    )
+    states = Labels.of("state", [*origins, *(n for n, is_real in zip(followers, recorded, strict=True) if is_real)])
     ends = dict.fromkeys(n for n, made_up in zip(followers, ended & ~recorded, strict=True) if made_up)
     return Labels("state", (*states.values, *(end for end in ends if end not in states)))
 
@@ -96,9 +84,7 @@ def _action_labels(taken: list[Hashable], given: Sequence[Hashable] | None) -> L
     labels = Labels("action", tuple(given))
     unknown = [action for action in dict.fromkeys(taken) if action not in labels]
     if unknown:
-        raise TaskError(
-            f"actions {shortlist(unknown)} were taken but are not in the list.{labels.suggest(unknown[0])}"
-        )
+        raise TaskError(f"actions {shortlist(unknown)} were taken but are not in the list.{labels.suggest(unknown[0])}")
     return labels
 
 

@@ -31,9 +31,7 @@ def grid_parts(
     chars = [rows[r][c] for r, c in cells]
     terminal = np.array([char == _GOAL for char in chars])
     moves = {**MOVES, "stay": (0, 0)} if stay else dict(MOVES)
-    landing = np.array(
-        [[code.get((r + y, c + x), i) for y, x in moves.values()] for i, (r, c) in enumerate(cells)]
-    )
+    landing = np.array([[code.get((r + y, c + x), i) for y, x in moves.values()] for i, (r, c) in enumerate(cells)])
     intended = (1 - slip) * np.eye(len(moves)) + slip / len(moves)  # a slip draws any move
     state, action, drawn = np.nonzero(np.broadcast_to(intended > 0, (len(cells), *intended.shape)))
     alive = ~terminal[state]
@@ -83,9 +81,7 @@ def _text(maze: str | Path) -> str:
             "(a single line needs a line break at its end)"
         ) from error
     except UnicodeDecodeError as error:
-        raise TaskError(
-            f"the maze file {maze} is not UTF-8 text (byte {error.start}); save it as UTF-8"
-        ) from error
+        raise TaskError(f"the maze file {maze} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
 
 
 def _check(rows: list[str], legend: Mapping[str, str], slip: float, coordinates: str) -> None:

@@ -14,9 +14,7 @@ def gymnasium_parts(env: Any, options: dict[str, Any]) -> TaskParts:  # noqa: AN
     if isinstance(env, str):
         env = _make(env, options)
     elif options:
-        raise TaskError(
-            f"options {sorted(options)} are for environment ids; this environment is already made"
-        )
+        raise TaskError(f"options {sorted(options)} are for environment ids; this environment is already made")
     base = env.unwrapped
     table = getattr(base, "P", None)
     if table is None:
@@ -42,9 +40,7 @@ def _make(name: str, options: dict[str, Any]) -> Any:  # noqa: ANN401
 
 
 def _parts(table: dict[int, Any], size: int, num_actions: int, base: Any) -> TaskParts:  # noqa: ANN401
-    rows = np.array(
-        [(s, a, *entry) for s in table for a in table[s] for entry in table[s][a]], dtype=np.float64
-    )
+    rows = np.array([(s, a, *entry) for s in table for a in table[s] for entry in table[s][a]], dtype=np.float64)
     state, action, following = (rows[:, i].astype(np.int64) for i in (0, 1, 3))
     done = rows[:, 5] > 0
     given = getattr(base, "initial_state_distrib", None)

@@ -32,9 +32,7 @@ def table_parts(
     """Turn a long table into a task; see :meth:`Task.table` for the rules."""
     frame = table if isinstance(table, pd.DataFrame) else read_table(Path(table), TaskError)
     numeric = [*features, *([probability] if probability else [])]
-    _check_columns(
-        frame, _names(state), _names(next_state), [action, *([context] if context else [])], numeric
-    )
+    _check_columns(frame, _names(state), _names(next_state), [action, *([context] if context else [])], numeric)
     origin, following = row_labels(frame, _names(state)), row_labels(frame, _names(next_state))
     if context:
         contexts = frame[context].tolist()
@@ -91,9 +89,7 @@ def _check_columns(
             if not pd.api.types.is_numeric_dtype(frame[column]):
                 problems.add(f"column {column!r} holds {frame[column].iloc[0]!r}, not numbers")
             elif np.isinf(frame[column].to_numpy(dtype=float, na_value=np.nan)).any():
-                row = (
-                    int(np.flatnonzero(np.isinf(frame[column].to_numpy(dtype=float, na_value=np.nan)))[0]) + 1
-                )
+                row = int(np.flatnonzero(np.isinf(frame[column].to_numpy(dtype=float, na_value=np.nan)))[0]) + 1
                 problems.add(f"column {column!r} is infinite, first at row {row}")
 
 
@@ -107,9 +103,7 @@ def _labels(kind: str, used: list[Hashable], given: Sequence[Hashable] | None) -
             problems.add(f"the list of {kind}s names {len(given) - len(labels)} of them twice")
         unknown = [v for v in dict.fromkeys(used) if v not in labels]
         if unknown:
-            problems.add(
-                f"{kind}s {shortlist(unknown)} are not in the given list.{labels.suggest(unknown[0])}"
-            )
+            problems.add(f"{kind}s {shortlist(unknown)} are not in the given list.{labels.suggest(unknown[0])}")
     return labels
 
 
@@ -124,9 +118,7 @@ def _terminal(states: Labels, origins: Index, given: Sequence[Hashable] | None) 
             if label not in states:
                 problems.add(f"terminal state {label!r} does not occur.{states.suggest(label)}")
             elif leaving[states.encode([label])[0]]:
-                problems.add(
-                    f"terminal state {label!r} has outgoing rows; delete them or do not call it terminal"
-                )
+                problems.add(f"terminal state {label!r} has outgoing rows; delete them or do not call it terminal")
         terminal[[c for c in states.encode(given) if c >= 0]] = True
         stuck = np.flatnonzero(~leaving & ~terminal)
         if len(stuck):

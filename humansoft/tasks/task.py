@@ -220,9 +220,7 @@ class Task:
         return cls(
             states=parts.states,
             actions=parts.actions,
-            transitions=Transitions.of_triples(
-                parts.state, parts.action, parts.next_state, share, size, num_actions
-            ),
+            transitions=Transitions.of_triples(parts.state, parts.action, parts.next_state, share, size, num_actions),
             available=torch.from_numpy((total > 0).reshape(size, num_actions)),
             terminal=torch.from_numpy(parts.terminal),
             features=torch.from_numpy(parts.features).to(DTYPE),
@@ -288,6 +286,17 @@ class Task:
         if self.discount < 1 or self.horizon is not None:
             return self.available
         return ending_actions(self.transitions, self.available, self.terminal)
+
+    def is_same_as(self, other: "Task") -> bool:
+        """Whether two tasks have the same labels, transitions, features and ends."""
+        plain = ("states", "actions", "feature_units", "discount", "horizon", "contexts", "exact")
+        tensors = ("available", "terminal", "features", "context")
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in plain)
+            and all(torch.equal(getattr(self, name), getattr(other, name)) for name in tensors)
+            and torch.equal(self.transitions.successors, other.transitions.successors)
+            and torch.equal(self.transitions.probabilities, other.transitions.probabilities)
+        )
 
     def __repr__(self) -> str:
         """Show sizes, not contents."""

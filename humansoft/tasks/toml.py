@@ -83,9 +83,7 @@ def read_toml(path: Path, counts: pd.DataFrame | None = None) -> TaskDescription
     try:
         if task["kind"] == "union":
             members = {_label(s.get("label", name)): s for name, s in content["contexts"].items()}
-            parts = union_parts(
-                {name: _build(s["kind"], s, path.parent, None) for name, s in members.items()}
-            )
+            parts = union_parts({name: _build(s["kind"], s, path.parent, None) for name, s in members.items()})
         else:
             parts = _build(task["kind"], content.get(task["kind"], {}), path.parent, counts)
     except TaskError as error:
@@ -109,17 +107,13 @@ def _parse(path: Path) -> Section:
 
 def _build(kind: str, section: Section, folder: Path, counts: pd.DataFrame | None) -> TaskParts:
     """Call the builder of a checked section."""
-    options = {
-        key: value for key, value in section.items() if key not in ("kind", "label", "file", "maze", "id")
-    }
+    options = {key: value for key, value in section.items() if key not in ("kind", "label", "file", "maze", "id")}
     for key in ("terminal", "states", "actions"):
         if key in options:
             options[key] = [_label(v) for v in options[key]]
     if kind == "grid":
         # A maze of one line is told from the name of a file by its line break.
-        return grid_parts(
-            section["maze"] + "\n" if "maze" in section else folder / section["file"], **options
-        )
+        return grid_parts(section["maze"] + "\n" if "maze" in section else folder / section["file"], **options)
     if kind == "table":
         if "initial" in options:
             options["initial"] = {_label(row["state"]): row["probability"] for row in options["initial"]}
@@ -128,8 +122,7 @@ def _build(kind: str, section: Section, folder: Path, counts: pd.DataFrame | Non
         return gymnasium_parts(section["id"], options.get("options", {}))
     if counts is None:
         raise TaskError(
-            "kind 'counts' is estimated from a log: give the log too, "
-            "Task.from_toml(path, log.transition_counts())"
+            "kind 'counts' is estimated from a log: give the log too, Task.from_toml(path, log.transition_counts())"
         )
     return estimated_parts(counts, **options)
 

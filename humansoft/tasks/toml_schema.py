@@ -22,11 +22,7 @@ def _is_text_list(value: object) -> bool:
 
 
 def _is_start(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and set(value) == {"state", "probability"}
-        and _NUMBER.holds(value["probability"])
-    )
+    return isinstance(value, dict) and set(value) == {"state", "probability"} and _NUMBER.holds(value["probability"])
 
 
 _TEXT = _Value("text", lambda v: isinstance(v, str))
@@ -37,13 +33,9 @@ _LABEL = _Value("a label", lambda v: not isinstance(v, dict))
 _LABELS = _Value("a list of labels", lambda v: isinstance(v, list))
 _COLUMNS = _Value("a column name or a list of them", lambda v: isinstance(v, str) or _is_text_list(v))
 _NAMES = _Value("a list of column names", _is_text_list)
-_WORDS = _Value(
-    "a table of texts", lambda v: isinstance(v, dict) and all(isinstance(x, str) for x in v.values())
-)
+_WORDS = _Value("a table of texts", lambda v: isinstance(v, dict) and all(isinstance(x, str) for x in v.values()))
 _OPTIONS = _Value("a table", lambda v: isinstance(v, dict))
-_STARTS = _Value(
-    "a list of {state = ..., probability = ...}", lambda v: isinstance(v, list) and all(map(_is_start, v))
-)
+_STARTS = _Value("a list of {state = ..., probability = ...}", lambda v: isinstance(v, list) and all(map(_is_start, v)))
 
 _KEYS: dict[str, dict[str, _Value]] = {
     "task": {"kind": _TEXT, "discount": _NUMBER, "horizon": _WHOLE},
@@ -105,9 +97,7 @@ def _check_contexts(contexts: object, problems: Problems) -> None:
         kind = section.get("kind") if isinstance(section, dict) else None
         if kind not in _MEMBER_KINDS:
             hint = did_you_mean(kind, _MEMBER_KINDS)
-            problems.add(
-                f"[{where}] needs a kind of its own." if kind is None else f"[{where}] kind = {kind!r}.{hint}"
-            )
+            problems.add(f"[{where}] needs a kind of its own." if kind is None else f"[{where}] kind = {kind!r}.{hint}")
             continue
         _check_section(where, kind, section, problems, *_CONTEXT_KEYS)
 
@@ -133,6 +123,4 @@ def _check_section(where: str, kind: str, section: object, problems: Problems, *
 
 
 def _listed(kind: str) -> str:
-    return (
-        "the key 'maze' or 'file'" if kind == "grid" else " and ".join(f"{key!r}" for key in _REQUIRED[kind])
-    )
+    return "the key 'maze' or 'file'" if kind == "grid" else " and ".join(f"{key!r}" for key in _REQUIRED[kind])

@@ -81,9 +81,7 @@ def ending_actions(
         usable = kept
 
 
-def _can_reach(
-    terminal: Bool[Tensor, "S"], transitions: Transitions, usable: Bool[Tensor, "S A"]
-) -> Bool[Tensor, "S"]:
+def _can_reach(terminal: Bool[Tensor, "S"], transitions: Transitions, usable: Bool[Tensor, "S A"]) -> Bool[Tensor, "S"]:
     """Walk backwards from the terminal states along usable actions."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order

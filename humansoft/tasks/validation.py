@@ -27,9 +27,7 @@ def check_parts(parts: TaskParts, discount: float, horizon: int | None) -> None:
         leaving[parts.state] = True
         stuck = np.flatnonzero(~leaving & ~parts.terminal)
         if len(stuck):
-            problems.add(
-                f"states {shortlist(parts.states.decode(stuck.tolist()))} are not terminal but have no action"
-            )
+            problems.add(f"states {shortlist(parts.states.decode(stuck.tolist()))} are not terminal but have no action")
         undead = np.flatnonzero(leaving & parts.terminal)
         if len(undead):
             problems.add(f"states {shortlist(parts.states.decode(undead.tolist()))} are terminal but have actions")
@@ -79,15 +77,11 @@ def _check_time(parts: TaskParts, discount: float, horizon: int | None, problems
     if horizon is not None and (horizon < 1 or int(horizon) != horizon):
         problems.add(f"horizon={horizon} must be a whole number of decisions, at least 1")
     if discount == 1 and horizon is None and not parts.terminal.any():
-        problems.add(
-            "discount 1 without terminal states or a horizon: values are infinite; use a discount below 1"
-        )
+        problems.add("discount 1 without terminal states or a horizon: values are infinite; use a discount below 1")
 
 
 def _check_probabilities(parts: TaskParts, problems: Problems) -> None:
-    if parts.initial is not None and not (
-        np.abs(parts.initial.sum() - 1) <= _ROUNDING and (parts.initial >= 0).all()
-    ):
+    if parts.initial is not None and not (np.abs(parts.initial.sum() - 1) <= _ROUNDING and (parts.initial >= 0).all()):
         problems.add("the start probabilities must be at least 0 and sum to 1")
     p = parts.probability
     bad = np.flatnonzero(~np.isfinite(p) | (p < 0))

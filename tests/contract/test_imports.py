@@ -57,10 +57,10 @@ def test_names_are_listed_in_order() -> None:
     ],
 )
 def test_a_verb_is_not_hidden_by_the_package_of_its_name(before: str) -> None:
-    code = f"{before}; import humansoft as hs; from humansoft import fit; print(hs.fit is fit, callable(fit), fit.__module__)"
-    assert run(code) == "True True humansoft.fit.point"
+    after = "import humansoft as hs; from humansoft import fit; print(hs.fit is fit, fit.__module__, fit.__name__)"
+    assert run(f"{before}; {after}") == "True humansoft.fit.point fit"
 
 
 def test_unknown_names_get_a_hint() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'SoftOptimalModle'\. Did you mean 'SoftOptimalModel'"):
-        _ = hs.SoftOptimalModle  # type: ignore[attr-defined]
+        _ = hs.SoftOptimalModle

@@ -46,8 +46,8 @@ except DatasetError as error:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel with the build tools of this environment."""
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT]
-    subprocess.run(command, check=True, capture_output=True)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
+    subprocess.run([*build, "--outdir", str(out), str(ROOT)], check=True, capture_output=True)
     (built,) = out.glob("*.whl")
     return built
 
@@ -63,9 +63,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # installation of this package) are not read.
     own = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     (Path(paths["purelib"]) / "borrowed.pth").write_text("\n".join(sorted(own)), encoding="utf-8")
-    pip = [sys.executable, "-m", "pip", "--python", interpreter, "install", "--no-index", "--no-deps"]
+    pip = [sys.executable, "-m", "pip", "--python", str(interpreter), "install", "--no-index", "--no-deps"]
     # The borrowed packages may hold another installation of this one: look at none of them.
-    subprocess.run([*pip, "--ignore-installed", wheel], check=True, capture_output=True)
+    subprocess.run([*pip, "--ignore-installed", str(wheel)], check=True, capture_output=True)
     return interpreter
 
 
@@ -86,7 +86,7 @@ def test_wheel_works_offline_from_another_directory(python: Path, tmp_path: Path
     hidden = ("PYTHONPATH", "HUMANSOFT_DATA", "HUMANSOFT_CACHE")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     done = subprocess.run(
-        [python, "-c", OFFLINE + USE],
+        [str(python), "-c", OFFLINE + USE],
         cwd=tmp_path,
         env=environment | {"HUMANSOFT_CACHE": str(tmp_path / "cache")},
         check=True,

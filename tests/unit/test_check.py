@@ -22,12 +22,21 @@ def maze(**options: Any) -> hs.Task:  # noqa: ANN401
     return hs.Task.grid(MAZE, coordinates="x_y", **({"discount": 0.95} | options))
 
 
-def log(rows: list[tuple[Any, ...]], columns: str = "subject episode step x y action", **options: Any) -> hs.BehaviorLog:  # noqa: ANN401
+def log(
+    rows: list[tuple[Any, ...]],
+    columns: str = "subject episode step x y action",
+    **options: Any,  # noqa: ANN401
+) -> hs.BehaviorLog:
     table = pd.DataFrame(rows, columns=columns.split(), dtype=object)
     return hs.read(table, **({"state": ["x", "y"]} | options))
 
 
-GOOD = [("ann", 1, 0, 0, 1, "right"), ("ann", 1, 1, 1, 1, "right"), ("bob", 1, 0, 0, 1, "down"), ("bob", 1, 1, 0, 0, "up")]
+GOOD = [
+    ("ann", 1, 0, 0, 1, "right"),
+    ("ann", 1, 1, 1, 1, "right"),
+    ("bob", 1, 0, 0, 1, "down"),
+    ("bob", 1, 1, 0, 0, "up"),
+]
 FOLLOWED = "subject episode step x y action nx ny"
 
 
@@ -102,7 +111,8 @@ def test_number_against_text_in_one_of_two_columns() -> None:
 
 def test_log_of_another_task() -> None:
     other = hs.read(
-        pd.DataFrame({"subject": 1, "step": range(16), "state": [f"s{i}" for i in range(16)], "action": "press"}), episode=None
+        pd.DataFrame({"subject": 1, "step": range(16), "state": [f"s{i}" for i in range(16)], "action": "press"}),
+        episode=None,
     )
     message = found(other, maze())["unknown_state"]["message"]
     assert "none of the log's 16 states is in the task: is this the log of another task?" in message
@@ -179,7 +189,12 @@ def test_next_state_that_is_not_in_the_task() -> None:
 
 
 def test_unknown_labels_are_reported_once_and_left_out_of_the_rest() -> None:
-    rows = [("ann", 1, 0, 0, 1, "jump"), ("ann", 1, 1, 7, 7, "up"), ("ann", 1, 2, 7, 7, None), ("ann", 1, 3, 2, 0, "up")]
+    rows = [
+        ("ann", 1, 0, 0, 1, "jump"),
+        ("ann", 1, 1, 7, 7, "up"),
+        ("ann", 1, 2, 7, 7, None),
+        ("ann", 1, 3, 2, 0, "up"),
+    ]
     assert errors(log(rows), maze()) == {"unknown_action", "unknown_state"}
 
 
@@ -260,7 +275,11 @@ def test_single_options_and_missing_responses_are_counted_notes() -> None:
 
 def test_ends_that_disagree_with_the_task() -> None:
     columns = f"{FOLLOWED} done"
-    rows = [("ann", 1, 0, 0, 1, "right", 1, 1, True), ("bob", 1, 0, 1, 1, "right", 2, 1, False), ("bob", 1, 1, 0, 1, "up", 0, 1, False)]
+    rows = [
+        ("ann", 1, 0, 0, 1, "right", 1, 1, True),
+        ("bob", 1, 0, 1, 1, "right", 2, 1, False),
+        ("bob", 1, 1, 0, 1, "up", 0, 1, False),
+    ]
     findings = found(followed(*rows, columns=columns, terminated="done"), maze())
     assert findings["terminated_elsewhere"]["first_rows"].startswith("row 1 ")
     assert findings["row_after_end"]["first_rows"].startswith("row 3 ")

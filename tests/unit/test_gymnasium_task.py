@@ -19,7 +19,7 @@ ENVIRONMENTS = [
 ]
 
 
-class Loop(gymnasium.Env[int, int]):
+class Loop(gymnasium.Env[Any, Any]):
     """Two rooms; leaving room 0 by action 0 leads to room 1, by action 1 to the end, which is room 1 too."""
 
     def __init__(self, table: dict[int, Any]) -> None:
@@ -104,7 +104,9 @@ def test_state_that_is_entered_with_and_without_done_gets_an_end_of_its_own() ->
     task = loop()
     assert task.states.values == (0, 1, "end of 1")
     assert task.terminal.tolist() == [False, False, True]
-    chances = dict(zip(task.transitions.successors[0, 0].tolist(), task.transitions.probabilities[0, 0].tolist(), strict=True))
+    chances = dict(
+        zip(task.transitions.successors[0, 0].tolist(), task.transitions.probabilities[0, 0].tolist(), strict=True)
+    )
     assert chances == {0: 0.25, 1: 0.75}, "two ways into the same room are summed"
     assert task.transitions.successors[0, 1][task.transitions.probabilities[0, 1] > 0].tolist() == [2]
     assert task.features[0, :, 0].tolist() == [0.75, 5.0]

@@ -1,7 +1,7 @@
 """Every prepare.py: from the publisher's files to exactly the canonical tables, or a clear error.
 
-The data are not part of the project: tests that need them look in ``$HUMANSOFT_RAW`` and
-``$HUMANSOFT_DATA``, by default in ``../shared/raw`` and ``../shared/data``, and skip without them.
+The data are not part of the project: tests that need the publisher's files look in
+``$HUMANSOFT_RAW``, by default in ``../shared/raw``, and skip without them.
 """
 
 import gzip
@@ -49,29 +49,17 @@ def content(table: Path) -> bytes:
     return gzip.decompress(table.read_bytes()) if table.suffix == ".gz" else table.read_bytes()
 
 
-def existing(folder: Path, variable: str) -> Path:
-    """Return the folder, or skip the test where it is absent."""
-    if not folder.is_dir():
-        pytest.skip(f"real data absent: there is no {folder} (set ${variable})")
-    return folder
-
-
 @pytest.fixture(scope="module")
-def data() -> Folder:
-    """Where the canonical tables of a data set lie."""
-    base = Path(os.environ.get("HUMANSOFT_DATA", ROOT.parent / "shared" / "data"))
-    return lambda name: existing(base / name, "HUMANSOFT_DATA")
-
-
-@pytest.fixture(scope="module")
-def raw(data: Folder) -> Folder:
+def raw(real_data: Folder) -> Folder:
     """Where the publisher's files of a data set lie."""
     base = Path(os.environ.get("HUMANSOFT_RAW", ROOT.parent / "shared" / "raw"))
 
     def find(name: str) -> Path:
         if name == "rust_bus":
-            return existing(data(name) / "original_asc", "HUMANSOFT_DATA")
-        return existing(base / name, "HUMANSOFT_RAW")
+            return real_data(name) / "original_asc"
+        if not (base / name).is_dir():
+            pytest.skip(f"publisher's files absent: there is no {base / name} (set $HUMANSOFT_RAW)")
+        return base / name
 
     return find
 
@@ -102,10 +90,10 @@ def each_table() -> list[Any]:
 
 @pytest.mark.parametrize(("name", "table"), each_table())
 def test_table_equals_the_canonical_one(
-    name: str, table: dict[str, Any], prepared: Folder, data: Folder
+    name: str, table: dict[str, Any], prepared: Folder, real_data: Folder
 ) -> None:
     """Values, columns, order and text of the table are those of the reference copy."""
-    made, reference = prepared(name) / table["file"], data(name) / table["file"]
+    made, reference = prepared(name) / table["file"], real_data(name) / table["file"]
     if table["file"].endswith("_participants.csv"):
         # Only the condition is in the source files; the reference also has a questionnaire.
         known = pd.read_csv(reference)[["subject", "condition"]]

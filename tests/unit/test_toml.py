@@ -67,7 +67,15 @@ def test_grid_from_a_file_beside_the_task_file_and_of_one_line(tmp_path: Path) -
 
 def test_table(tmp_path: Path) -> None:
     table = pd.DataFrame(
-        {"x": [0, 0, 1], "y": 0, "move": ["go", "go", "go"], "nx": [1, 0, 2], "ny": 0, "p": [0.5, 0.5, 1.0], "metres": 1.0}
+        {
+            "x": [0, 0, 1],
+            "y": 0,
+            "move": ["go", "go", "go"],
+            "nx": [1, 0, 2],
+            "ny": 0,
+            "p": [0.5, 0.5, 1.0],
+            "metres": 1.0,
+        }
     )
     table.to_csv(tmp_path / "moves.csv", index=False)
     text = """
@@ -102,7 +110,14 @@ def test_table(tmp_path: Path) -> None:
 
 
 def test_gymnasium(tmp_path: Path) -> None:
-    text = '[task]\nkind = "gymnasium"\ndiscount = 0.99\n[gymnasium]\nid = "FrozenLake-v1"\noptions = {is_slippery = false}'
+    text = """
+    [task]
+    kind = "gymnasium"
+    discount = 0.99
+    [gymnasium]
+    id = "FrozenLake-v1"
+    options = {is_slippery = false}
+    """
     expected = hs.Task.from_gymnasium("FrozenLake-v1", discount=0.99, is_slippery=False)
     assert same(hs.Task.from_toml(write(tmp_path, text)), expected)
 
@@ -155,7 +170,9 @@ def test_kinds(tmp_path: Path) -> None:
     assert "kind = 'gird'. Did you mean 'grid'?" in refusal(tmp_path, GRID.replace('kind = "grid"', 'kind = "gird"'))
     assert "[task] needs the key 'kind'" in refusal(tmp_path, GRID.replace('kind = "grid"', ""))
     assert "there is no section [task]" in refusal(tmp_path, "")
-    assert "no section [grid]; it needs the key 'maze' or 'file'" in refusal(tmp_path, '[task]\nkind="grid"\ndiscount=1')
+    assert "no section [grid]; it needs the key 'maze' or 'file'" in refusal(
+        tmp_path, '[task]\nkind="grid"\ndiscount=1'
+    )
     assert "no section [table]; it needs 'file'" in refusal(tmp_path, '[task]\nkind="table"\ndiscount=1')
     assert "task must be a section [task]" in refusal(tmp_path, "task = 3")
 
@@ -176,11 +193,15 @@ def test_maze_and_file_exclude_each_other(tmp_path: Path) -> None:
 def test_contexts(tmp_path: Path) -> None:
     union = '[task]\nkind = "union"\ndiscount = 0.9\n'
     assert "needs a section [contexts.NAME]" in refusal(tmp_path, union)
-    message = refusal(tmp_path, union + '[contexts.a]\nmaze = "S.G"\n[contexts.b]\nkind = "counts"\n[contexts.c]\nkind = "grid"\n')
+    message = refusal(
+        tmp_path, union + '[contexts.a]\nmaze = "S.G"\n[contexts.b]\nkind = "counts"\n[contexts.c]\nkind = "grid"\n'
+    )
     assert "[contexts.a] needs a kind of its own" in message
     assert "[contexts.b] kind = 'counts'" in message
     assert "[contexts.c] needs either 'maze'" in message
-    twins = '[contexts.a]\nkind = "grid"\nmaze = "S.G"\nlabel = 1\n[contexts.b]\nkind = "grid"\nmaze = "S.G"\nlabel = 1\n'
+    twins = (
+        '[contexts.a]\nkind = "grid"\nmaze = "S.G"\nlabel = 1\n[contexts.b]\nkind = "grid"\nmaze = "S.G"\nlabel = 1\n'
+    )
     assert "two contexts have the same label" in refusal(tmp_path, union + twins)
 
 

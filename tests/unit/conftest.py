@@ -1,0 +1,42 @@
+"""What several unit tests need: real data where they are, and a machine without any."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from humansoft.catalogue.load import load_dataset
+from humansoft.data.log import BehaviorLog
+from humansoft.tasks.task import Task
+
+REAL = Path(os.environ.get("HUMANSOFT_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Find the folder of a data set that is not part of the project, or skip the test.
+
+    It is looked for in ``$HUMANSOFT_DATA``, by default ``../shared/data``.
+    """
+
+    def find(folder: str) -> Path:
+        if not (REAL / folder).is_dir():
+            pytest.skip(f"real data absent: there is no {REAL / folder} (set $HUMANSOFT_DATA)")
+        return REAL / folder
+
+    return find
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Leave no place to look for data but the package and an empty cache; return the cache."""
+    monkeypatch.delenv("HUMANSOFT_DATA", raising=False)
+    monkeypatch.setenv("HUMANSOFT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def cramped_room() -> tuple[BehaviorLog, Task]:
+    """Load the bundled kitchen with one pot."""
+    return load_dataset("overcooked_cramped_room")
