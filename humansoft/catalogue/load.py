@@ -36,8 +36,9 @@ def load_dataset(name: str, path: str | Path | None = None) -> tuple[BehaviorLog
         name: name of the data set.
         path: for ``overcooked_...``, a file or folder of other games in the same raw columns: they are
             read against the task that was learned from the bundled training games, and rows of other
-            layouts are left out (counted in ``log.source``). For all others, the folder of the
-            canonical tables, or a file that stands for the main one.
+            layouts are left out (counted in ``log.source``). Equal pair numbers are taken for the
+            same people. For all others, the folder of the canonical tables, or a file that stands
+            for the main one.
 
     Raises:
         DatasetError: unknown name, files that are nowhere to be had, or no task yet.

@@ -81,7 +81,7 @@ def run_datasets(name: str | None, as_json: bool) -> None:
         (row,) = records(known[known["name"] == name])
         print_json({**row, "card": card})
     else:
-        say(card)
+        typer.echo(card)  # wrapped already
 
 
 def _print_datasets(known: pd.DataFrame) -> None:
@@ -92,10 +92,13 @@ def _print_datasets(known: pd.DataFrame) -> None:
         "decisions": [f"{count:,}" for count in known["decisions"]],
         "licence": known["licence"].tolist(),
         "here": here.tolist(),
-        "task": ["yes" if there else "no" for there in known["has_task"]],
     }
-    print_table("Data sets", cells, text=("name", "licence", "here", "task"), most=len(known))
-    say("here: bundled with the package, on this machine, or not. `humansoft datasets NAME` shows a card.")
+    print_table("Data sets", cells, text=("name", "licence", "here"), most=len(known))
+    say("here: bundled with the package, on this machine (yes), or to be downloaded on first use (no).")
+    without = known.loc[~known["has_task"], "name"].tolist()
+    if without:
+        say(f"{', '.join(without)}: log only, its task is yours to describe (--task).")
+    say("`humansoft datasets NAME` shows the card of one: columns, licence, citation, caveats.")
 
 
 def sizes(log: BehaviorLog) -> dict[str, int]:

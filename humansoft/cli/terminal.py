@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 
-def say(text: str = "", style: str = "") -> None:
-    """Print a sentence to stdout; brackets in it are not markup."""
-    Console().print(Text(text, style), soft_wrap=False)
+def say(text: str) -> None:
+    """Print a sentence to stdout, wrapped only for a terminal; brackets in it are not markup."""
+    console = Console()
+    console.print(Text(text), soft_wrap=not console.is_terminal)
 
 
 def print_error(message: str, heading: str = "Error: ") -> None:

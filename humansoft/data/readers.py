@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft._types import NONE
-from humansoft.codebook import Codebook, Labels, row_labels
+from humansoft.codebook import Codebook, Codes, Labels, row_labels
 from humansoft.data.column_checks import LARGEST_STEP, check_columns, check_values, roles
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.errors import LogError, Problems, UsageError, did_you_mean, shortlist
@@ -178,9 +178,9 @@ def _encode(
     labels: dict[str, list[Hashable]], used: pd.DataFrame, columns: Columns, codebook: Codebook
 ) -> dict[str, Any]:
     count = len(used)
-    subject = codebook.subjects.encode(labels["subject"])
+    subject = _codes(codebook.subjects, labels["subject"])
     runs = Labels.of("episode", labels["episode"])
-    _, episode = np.unique(subject * len(runs) + runs.encode(labels["episode"]), return_inverse=True)
+    _, episode = np.unique(subject * len(runs) + _codes(runs, labels["episode"]), return_inverse=True)
     step = (
         pd.to_numeric(used[columns.step]).to_numpy(dtype=np.int64)
         if columns.step
@@ -194,13 +194,20 @@ def _encode(
         "subject": subject,
         "episode": episode.astype(np.int64),
         "step": step,
-        "state": codebook.states.encode(labels["state"]),
-        "action": codebook.actions.encode(labels["action"]),
-        "next_state": codebook.states.encode(labels["next_state"]),
+        "state": _codes(codebook.states, labels["state"]),
+        "action": _codes(codebook.actions, labels["action"]),
+        "next_state": _codes(codebook.states, labels["next_state"]),
         "weight": pd.to_numeric(used[columns.weight]).to_numpy(dtype=float) if columns.weight else np.ones(count),
         "terminated": flag(columns.terminated),
         "truncated": flag(columns.truncated),
     }
+
+
+def _codes(labels: Labels, values: list[Hashable]) -> Codes:
+    """Encode a long column: every distinct label is looked up once."""
+    distinct = list(dict.fromkeys(values))
+    code = dict(zip(distinct, labels.encode(distinct).tolist(), strict=True))
+    return np.fromiter(map(code.__getitem__, values), dtype=np.int64, count=len(values))
 
 
 def _next_from_rows(log: BehaviorLog) -> BehaviorLog:

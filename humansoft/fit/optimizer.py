@@ -19,6 +19,7 @@ OnStep = Callable[[float], None]
 
 _ARMIJO = 1e-4
 _HALVINGS = 40
+_SILENT = 1e-10
 
 
 class _VectorOptimizer(torch.optim.Optimizer):
@@ -76,7 +77,7 @@ class FisherScoring(_VectorOptimizer):
         limits: Real,
         max_steps: int,
         on_step: OnStep,
-        tolerance: float = 1e-12,
+        tolerance: float = 1e-10,
     ) -> None:
         """Note the options; the work is done in ``step``."""
         super().__init__(parameter, max_steps, on_step)
@@ -129,8 +130,11 @@ class FisherScoring(_VectorOptimizer):
 def _solve(matrix: Real, vector: Real) -> Real:
     """Solve a positive semi-definite system, staying put along its flat directions."""
     size = np.sqrt(np.abs(np.diag(matrix)))
-    size[size == 0] = 1.0
-    solution: Real = np.linalg.lstsq(matrix / np.outer(size, size), vector / size, rcond=1e-13)[0] / size
+    told = size > _SILENT * size.max(initial=0.0)  # the data say something about these entries here
+    solution = np.zeros_like(vector)
+    scale = size[told]
+    small = matrix[np.ix_(told, told)] / np.outer(scale, scale)
+    solution[told] = np.linalg.lstsq(small, vector[told] / scale, rcond=1e-13)[0] / scale
     return solution
 
 

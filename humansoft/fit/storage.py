@@ -239,7 +239,8 @@ def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Te
     model = SoftOptimalModel(task, _reward(record["reward"]), temperature, record["planner"])
     model.prior = tensors.get("model.prior")
     subjects = Labels("subject", _unpack(record["subjects"]))
-    groups = Labels("group", _unpack(record["groups"]))
+    kind = "subject" if isinstance(temperature, PerSubject) else "group"
+    groups = Labels(kind, _unpack(record["groups"]))
     bound = model.bound_to(subjects, groups, tensors["model.group_of_subject"].numpy())
     rows = tuple(Parameter(**{**row, "label": _unpack(row["label"])}) for row in record["parameters"])
     bound.table = Parameters(rows, *(tensors[f"model.{n}"].numpy() for n in ("basis", "offset", "colors")))

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ def table_parts(
     features: Sequence[str] = (),
     units: Mapping[str, str] | None = None,
     terminal: Sequence[Hashable] | None = None,
-    initial: Mapping[Hashable, float] | None = None,
+    initial: Mapping[Any, float] | None = None,
     states: Sequence[Hashable] | None = None,
     actions: Sequence[Hashable] | None = None,
 ) -> TaskParts:
@@ -128,7 +129,7 @@ def _terminal(states: Labels, origins: Index, given: Sequence[Hashable] | None) 
     return terminal
 
 
-def _initial(states: Labels, given: Mapping[Hashable, float] | None) -> Real | None:
+def _initial(states: Labels, given: Mapping[Any, float] | None) -> Real | None:
     if given is None:
         return None
     codes = states.encode(given)

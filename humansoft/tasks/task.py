@@ -176,7 +176,7 @@ class Task:
         return cls.of_parts(estimated_parts(counts, prior, actions), discount, horizon)
 
     @classmethod
-    def union(cls, tasks: Mapping[Hashable, "Task"]) -> Self:
+    def union(cls, tasks: Mapping[Any, "Task"]) -> Self:
         """Join mazes, layouts or goals that share actions and features into one task.
 
         The states become ``(context, state)`` pairs; the log names the context in a column of its own.

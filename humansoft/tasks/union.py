@@ -1,6 +1,7 @@
 """The disjoint union: mazes, layouts or goals that share actions and features become one task."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from humansoft.errors import Problems, TaskError, shortlist
 from humansoft.tasks.parts import TaskParts
 
 
-def union_parts(tasks: Mapping[Hashable, TaskParts]) -> TaskParts:
+def union_parts(tasks: Mapping[Any, TaskParts]) -> TaskParts:
     """Join named contexts; see :meth:`Task.union` for the rules."""
     _check(tasks)
     members = list(tasks.values())
@@ -33,7 +34,7 @@ def union_parts(tasks: Mapping[Hashable, TaskParts]) -> TaskParts:
     )
 
 
-def _check(tasks: Mapping[Hashable, TaskParts]) -> None:
+def _check(tasks: Mapping[Any, TaskParts]) -> None:
     with Problems("the union of tasks", TaskError) as problems:
         if not tasks:
             problems.add("there are no tasks to join")

@@ -86,7 +86,7 @@ def test_splits_partition_the_log(
 ) -> None:
     log = read(table)
     if not divisible(log, by, fraction):
-        with pytest.raises(LogError, match="only one|long enough"):
+        with pytest.raises(LogError, match=r"only one|long enough"):
             hs.split(log, by=by, fraction=fraction, seed=seed)
         return
     train, held_out = hs.split(log, by=by, fraction=fraction, seed=seed)

@@ -1,6 +1,5 @@
 """What several unit tests need: real data where they are, and a machine without any."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,20 +9,15 @@ from humansoft.catalogue.load import load_dataset
 from humansoft.data.log import BehaviorLog
 from humansoft.tasks.task import Task
 
-REAL = Path(os.environ.get("HUMANSOFT_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-
 
 @pytest.fixture(scope="session")
-def real_data() -> Callable[[str], Path]:
-    """Find the folder of a data set that is not part of the project, or skip the test.
-
-    It is looked for in ``$HUMANSOFT_DATA``, by default ``../shared/data``.
-    """
+def real_data(data_home: Path) -> Callable[[str], Path]:
+    """Find the folder of one data set that is not part of the project, or skip the test."""
 
     def find(folder: str) -> Path:
-        if not (REAL / folder).is_dir():
-            pytest.skip(f"real data absent: there is no {REAL / folder} (set $HUMANSOFT_DATA)")
-        return REAL / folder
+        if not (data_home / folder).is_dir():
+            pytest.skip(f"real data absent: there is no {data_home / folder} (set $HUMANSOFT_DATA)")
+        return data_home / folder
 
     return find
 

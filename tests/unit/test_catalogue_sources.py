@@ -78,7 +78,8 @@ def test_bundled_files_come_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cramped_room: tuple[BehaviorLog, Task]
 ) -> None:
     (tmp_path / "overcooked_2019").mkdir()
-    game().to_parquet(tmp_path / "overcooked_2019" / "steps_train.parquet")
+    shutil.copy(sources.home() / "overcooked_2019" / "layouts.json", tmp_path / "overcooked_2019")
+    (tmp_path / "overcooked_2019" / "steps_train.parquet").write_bytes(b"never read")
     monkeypatch.setenv("HUMANSOFT_DATA", str(tmp_path))
     assert load_log("overcooked_cramped_room") == cramped_room[0]
 
