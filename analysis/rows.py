@@ -5,6 +5,7 @@ import ast
 import dataclasses
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -80,12 +81,18 @@ class Row:
         }
 
 
+DATA_BESIDE = Path(__file__).parents[2] / "shared" / "data"
+"""Real data that may lie beside the checkout; $HUMANSOFT_DATA goes first."""
+
+
 def run(study: Callable[[Some], Iterator[Row]], options: type[Some]) -> None:
     """Run a study as a program.
 
     Exit codes: 0 when every number with a reference agrees, 1 when one does not, 2 when the study
     could not be done (data not on this machine).
     """
+    if DATA_BESIDE.is_dir():
+        os.environ.setdefault("HUMANSOFT_DATA", str(DATA_BESIDE))
     module = inspect.getmodule(study)
     args = _parse(options, module.__doc__ if module else None)
     rows = []

@@ -1,7 +1,6 @@
 """SoftOptimalModel: a hypothesis about people = reward + temperature + planner on a task."""
 
 import copy
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -19,10 +18,11 @@ from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.solvers.exact import Solver, feasible_bound, solve_stationary
-from humansoft.solvers.expansion import Expansion, expand
+from humansoft.solvers.expansion import Expansion, Observations, expand
 from humansoft.solvers.finite_horizon import solve_finite_horizon
 from humansoft.solvers.policy import Policy
 from humansoft.solvers.solution import SoftSolution, SolveStatus
+from humansoft.tasks.comparison import same_task
 from humansoft.tasks.task import Task
 from humansoft.temperature import (
     AVERAGE_PERSON,
@@ -35,27 +35,6 @@ from humansoft.temperature import (
 )
 
 Index = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Observations:
-    """Decisions lined up with the solved policy table.
-
-    Attributes:
-        expansion: the states that have to be solved for them.
-        position: [N] row of the policy table (time-major with a horizon).
-        action: [N] action code.
-        weight: [N] how often it was seen.
-        person: [N] place of the person among the model's subjects, -1 for people it does not know.
-        unit: [N] code of the subject, episode or decision the row belongs to.
-    """
-
-    expansion: Expansion
-    position: Index
-    action: Index
-    weight: npt.NDArray[np.float64]
-    person: Index
-    unit: Index
 
 
 class SoftOptimalModel(nn.Module):
@@ -157,7 +136,7 @@ class SoftOptimalModel(nn.Module):
         return (
             (self.planner, self.temperature, self.subjects, self.groups, self.table.rows)
             == (other.planner, other.temperature, other.subjects, other.groups, other.table.rows)
-            and self.task.is_same_as(other.task)
+            and same_task(self.task, other.task)
             and ours.keys() == theirs.keys()
             and all(torch.equal(ours[name], theirs[name]) for name in ours)
         )

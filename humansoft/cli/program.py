@@ -74,7 +74,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool | None) -> None:
     if wanted:
         try:
             say(f"humansoft {metadata.version('humansoft')}")
@@ -86,8 +86,9 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
+        bool | None,  # Typer passes None where the option is not given
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = None,
 ) -> None:
     """Take the options of the program itself."""
 

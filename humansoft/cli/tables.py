@@ -1,7 +1,7 @@
 """Tables for people (80 columns, few digits, the first rows) and for programs (records)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -64,7 +64,7 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:#.{digits}g}".rstrip(".")
 
 
-def numbers(values: Sequence[float], digits: int = 3) -> list[str]:
+def numbers(values: Iterable[float], digits: int = 3) -> list[str]:
     """Write a column of numbers."""
     return [number(float(value), digits) for value in values]
 
@@ -96,7 +96,7 @@ def label(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def labels(values: Sequence[object]) -> list[str]:
+def labels(values: Iterable[object]) -> list[str]:
     """Write a column of labels."""
     return [label(value) for value in values]
 

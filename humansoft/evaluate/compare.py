@@ -17,7 +17,7 @@ from humansoft.codebook import Labels
 from humansoft.errors import IdentificationError, UsageError, did_you_mean, shortlist
 from humansoft.fit.likelihood import Likelihood
 from humansoft.fit.result import Fit, FitStatus
-from humansoft.model import Observations
+from humansoft.solvers.expansion import Observations
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
 
 Real = npt.NDArray[np.float64]

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from humansoft._types import DTYPE
-from humansoft.model import Observations, SoftOptimalModel
+from humansoft.model import SoftOptimalModel
+from humansoft.solvers.expansion import Observations
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 
 Real = npt.NDArray[np.float64]

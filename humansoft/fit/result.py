@@ -36,7 +36,9 @@ _TRAINING = ("counts", "starts", "participants", "columns", "dataset", "source")
 
 
 def _same(one: object, other: object) -> bool:
-    return one.equals(other) if isinstance(one, pd.DataFrame) else bool(one == other)
+    if isinstance(one, pd.DataFrame) and isinstance(other, pd.DataFrame):
+        return one.equals(other)
+    return bool(one == other)
 
 
 @dataclass(frozen=True, eq=False)

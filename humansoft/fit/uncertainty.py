@@ -92,11 +92,15 @@ def covariances(likelihood: Likelihood, full: Real, log: BehaviorLog) -> Covaria
         "sandwich_by_subject": _sandwich(bread, reason, per_subject @ table.basis, table, "subject"),
         "sandwich_by_episode": _sandwich(bread, reason, per_episode @ table.basis, table, "episode"),
     }
+    own = np.array([row.level == "subject" and row.fixed is None for row in table.rows])
     index = table.index()
     named: dict[str, pd.DataFrame | str] = {
         kind: value if isinstance(value, str) else pd.DataFrame(table.basis @ value @ table.basis.T, index, index)
         for kind, value in tables.items()
     }
+    by_subject = named["sandwich_by_subject"]
+    if not isinstance(by_subject, str):
+        by_subject.loc[own, :] = by_subject.loc[:, own] = np.nan
     return Covariances(named, tuple(_default_kinds(likelihood, named, table, log)))
 
 
@@ -133,8 +137,14 @@ def _summed(scores: csr_array, unit: npt.NDArray[np.int64]) -> Real:
 def _sandwich(bread: Real | None, reason: str, clusters: Real, table: Parameters, by: str) -> Real | str:
     if bread is None:
         return reason
-    own = any(row.level == "subject" and row.fixed is None for row in table.rows)
-    needed = table.num_free if not own else sum(row.level == "shared" and row.fixed is None for row in table.rows)
+    own = np.array([row.level == "subject" for row in table.rows])
+    common = np.abs(table.basis[own]).sum(axis=0) == 0  # directions that no person has alone
+    needed = int(common.sum())
+    if by == "subject" and not needed:
+        return (
+            "no parameter is shared, and a person's own are never clustered by subject (their score is zero at the "
+            "optimum); use 'sandwich_by_episode' or 'hessian'"
+        )
     if by == "subject" and len(clusters) <= needed:
         return (
             f"clustering by subject needs more subjects than the {needed} parameters they share, there are "
@@ -143,9 +153,9 @@ def _sandwich(bread: Real | None, reason: str, clusters: Real, table: Parameters
     if by == "episode" and len(clusters) < MIN_EPISODES:
         return f"clustering by episode needs at least {MIN_EPISODES} episodes, there are {len(clusters)}; use 'hessian'"
     meat = clusters.T @ clusters
-    if not own and np.linalg.matrix_rank(meat, hermitian=True) < table.num_free:
+    if needed and np.linalg.matrix_rank(meat[np.ix_(common, common)], hermitian=True) < needed:
         return (
-            f"the {len(clusters)} cluster sums span fewer than {table.num_free} directions; "
+            f"the {len(clusters)} cluster sums span fewer than {needed} directions; "
             "use 'hessian', or cluster by episode"
         )
     return bread @ meat @ bread

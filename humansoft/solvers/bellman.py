@@ -15,6 +15,8 @@ from torch import Tensor
 
 from humansoft.solvers.problem import LinearSystem, Problem
 
+_TIE = 1e-10  # actions this close in Q, relative to its size, are equally good
+
 
 def _gaps(q: Tensor, playable: Tensor) -> tuple[Tensor, Tensor]:
     """Return max_a Q and Q - max, both finite: unplayable actions get gap 0 and are masked by the prior."""
@@ -65,13 +67,12 @@ def log_soft_policy(
 def policy_of(
     q: Float[Tensor, "... A"], log_prior: Float[Tensor, "... A"], temperature: Float[Tensor, "..."]
 ) -> Float[Tensor, "... A"]:
-    """Return pi(a|s); one-hot at the first best action at temperature 0; all 0 in an ended state."""
+    """Return pi(a|s); uniform over the best actions at temperature 0; all 0 in an ended state."""
     if temperature.any():
         return log_soft_policy(q, log_prior, temperature).exp()
-    playable = torch.isfinite(log_prior)
-    best = torch.where(playable, q, -torch.inf).argmax(dim=-1)
-    hard = torch.nn.functional.one_hot(best, q.shape[-1]).to(q.dtype)
-    return torch.where(playable.any(dim=-1, keepdim=True), hard, 0.0)
+    # All of the best: undiscounted, the first best action alone may go round in circles at no cost.
+    best = greedy_mask(q, torch.isfinite(log_prior)).to(q.dtype)
+    return best / best.sum(dim=-1, keepdim=True).clamp_min(1.0)
 
 
 def action_value(problem: Problem, reward: Float[Tensor, "M A"], value: Float[Tensor, " M"]) -> Float[Tensor, "M A"]:
@@ -100,10 +101,13 @@ def newton_step(
         system: the factorised matrix, when the policy of ``value`` has been factorised before.
     """
     q = action_value(problem, reward, value)
-    residual = soft_value(q, problem.log_prior, temperature) - value
     policy = policy_of(q, problem.log_prior, temperature)
+    if temperature.any():
+        target = soft_value(q, problem.log_prior, temperature)
+    else:  # what the policy gets, so that value and derivative are those of one policy where actions tie
+        target = torch.where(problem.playable, policy * q, 0.0).sum(dim=-1)
     system = system or LinearSystem(problem, policy)
-    return value + system.solve(policy, residual)
+    return value + system.solve(policy, target - value)
 
 
 def prior_policy(problem: Problem) -> Float[Tensor, "M A"]:
@@ -128,4 +132,4 @@ def greedy_mask(q: Float[Tensor, "... A"], playable: Bool[Tensor, "... A"]) -> B
     """Mark the actions of maximal Q (all of them, up to rounding)."""
     masked = torch.where(playable, q, -torch.inf)
     top = masked.amax(dim=-1, keepdim=True)
-    return playable & (masked >= top - 1e-9 * (1 + top.abs()))
+    return playable & (masked >= top - _TIE * (1 + top.abs()))

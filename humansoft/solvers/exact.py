@@ -21,6 +21,8 @@ from humansoft.solvers.solution import SoftSolution, SolveStatus
 
 _EPS = torch.finfo(torch.float64).eps
 _STALL = 1e-6  # corrections this small that no longer shrink are rounding
+_ENDLESS = 1e12  # a policy that takes this many steps to end is one that never does, but for rounding
+_LOOK_EVERY = 1000  # sweeps between looks at whether undiscounted value iteration gets anywhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,17 +101,33 @@ class ValueIteration:
         value = torch.zeros_like(temperature) if start is None else start
         # Undiscounted, sweeps contract only as fast as episodes end: ask for much smaller residuals.
         goal = self.tolerance * (1 - problem.discount if problem.discount < 1 else 1e-3)
-        residual = float("inf")
+        residual = looked = float("inf")
         for sweep in range(1, self.max_steps + 1):
             following = soft_value(action_value(problem, reward, value), problem.log_prior, temperature)
             residual = _scaled(following - value, following, temperature)
             value = following
             if residual <= goal:
-                policy = policy_of(action_value(problem, reward, value), problem.log_prior, temperature)
-                return Outcome(value, SolveStatus.CONVERGED, sweep, residual, LinearSystem(problem, policy))
+                return self._settled(problem, reward, temperature, value, sweep, residual)
             if _diverged(value, temperature):
                 return Outcome(value, _failure(problem), sweep, float("inf"))
-        return Outcome(value, _failure(problem), self.max_steps, residual)
+            if problem.discount == 1 and sweep % _LOOK_EVERY == 0:
+                if residual > 0.999 * looked:  # gaining as much with every sweep, for ever
+                    return Outcome(value, _failure(problem), sweep, residual)
+                looked = residual
+        return Outcome(value, SolveStatus.MAX_STEPS, self.max_steps, residual)
+
+    def _settled(
+        self, problem: Problem, reward: Tensor, temperature: Tensor, value: Tensor, sweep: int, residual: float
+    ) -> Outcome:
+        """Return a value that sweeps no longer change, with the factorised system of its policy."""
+        policy = policy_of(action_value(problem, reward, value), problem.log_prior, temperature)
+        try:
+            system = LinearSystem(problem, policy)
+        except RuntimeError:  # exactly singular: this policy never ends
+            return Outcome(value, _failure(problem), sweep, residual)
+        proper = problem.discount < 1 or _ends(problem, system)
+        status = SolveStatus.CONVERGED if proper else SolveStatus.INFEASIBLE
+        return Outcome(value, status, sweep, residual, system)
 
 
 Solver = Newton | ValueIteration
@@ -125,13 +143,14 @@ def _diverged(value: Tensor, temperature: Tensor) -> bool:
 
 
 def _ends(problem: Problem, system: LinearSystem) -> bool:
-    """Whether the policy of a system reaches an end: its expected times are at least 1 where one acts.
+    """Whether the policy of a system reaches an end: its expected times are at least 1, and not endless.
 
-    Beyond the feasible temperature, Newton can land on a root that is no value of any policy.
+    Beyond the feasible temperature, Newton can land on a root that is no value of any policy, or on
+    values so large that rounding hides that they grow for ever.
     """
     acting = problem.playable.any(dim=-1)
     steps = system.solve(torch.zeros_like(problem.log_prior), acting.to(problem.log_prior.dtype))
-    return bool((steps[acting] >= 1 - 1e-6).all())
+    return bool(((steps[acting] >= 1 - 1e-6) & (steps[acting] <= _ENDLESS)).all())
 
 
 def _scaled(change: Tensor, value: Tensor, temperature: Tensor) -> float:

@@ -38,6 +38,27 @@ class Expansion:
         return place
 
 
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Decisions lined up with the solved policy table.
+
+    Attributes:
+        expansion: the states that have to be solved for them.
+        position: [N] row of the policy table (time-major with a horizon).
+        action: [N] action code.
+        weight: [N] how often it was seen.
+        person: [N] place of the person among the model's subjects, -1 for people it does not know.
+        unit: [N] code of the subject, episode or decision the row belongs to.
+    """
+
+    expansion: Expansion
+    position: Index
+    action: Index
+    weight: npt.NDArray[np.float64]
+    person: Index
+    unit: Index
+
+
 def expand(task: Task, row: Index, state: Index, num_rows: int, log_prior: Float[Tensor, "S A"] | None) -> Expansion:
     """Lay out the blocks of all (row, context) pairs that occur in the data.
 

@@ -16,9 +16,9 @@ class SolveStatus(enum.Enum):
         "or lower the discount."
     )
     INFEASIBLE = (
-        "The soft Bellman equation has no finite solution: at this temperature going on forever is worth more than "
-        "ending (each step earns temperature * log(actions) of entropy against its cost). Lower the temperature, "
-        "use planner='kl', or a discount below 1."
+        "The soft Bellman equation has no finite solution: going on forever is worth more than ending. Make every "
+        "step cost something, or use a discount below 1; under planner='entropy', where each step earns up to "
+        "temperature * log(actions), also a lower temperature or planner='kl' helps."
     )
 
 

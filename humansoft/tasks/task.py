@@ -287,17 +287,6 @@ class Task:
             return self.available
         return ending_actions(self.transitions, self.available, self.terminal)
 
-    def is_same_as(self, other: "Task") -> bool:
-        """Whether two tasks have the same labels, transitions, features and ends."""
-        plain = ("states", "actions", "feature_units", "discount", "horizon", "contexts", "exact")
-        tensors = ("available", "terminal", "features", "context")
-        return (
-            all(getattr(self, name) == getattr(other, name) for name in plain)
-            and all(torch.equal(getattr(self, name), getattr(other, name)) for name in tensors)
-            and torch.equal(self.transitions.successors, other.transitions.successors)
-            and torch.equal(self.transitions.probabilities, other.transitions.probabilities)
-        )
-
     def __repr__(self) -> str:
         """Show sizes, not contents."""
         contexts = f"{len(self.contexts)} contexts, " if self.has_contexts else ""

@@ -1,0 +1,74 @@
+"""Which standard errors exist, which are refused, and which is the default for whom."""
+
+import numpy as np
+import pytest
+
+import humansoft as hs
+
+MAZE = "S..L\n.#..\n..LG"
+
+
+def study(people: int, episodes: int, temperature: hs.Shared | hs.PerSubject, seed: int = 1) -> hs.Fit:
+    task = hs.Task.grid(MAZE, discount=0.95, legend={"L": "lava"}, slip=0.1)
+    temperatures = {f"p{i}": 0.4 + 0.05 * i for i in range(people)}
+    policy = hs.plan(task, {"goal": 1.0, "lava": -0.5}, temperature=temperatures)
+    log = hs.simulate(policy, episodes, seed=seed, max_steps=20)
+    return hs.fit(hs.SoftOptimalModel(task, hs.LinearReward(["goal", "lava"], {"goal": 1.0}), temperature), log)
+
+
+@pytest.fixture(scope="module")
+def personal() -> hs.Fit:
+    return study(6, 12, hs.PerSubject())
+
+
+def test_a_persons_own_parameter_is_clustered_by_episode(personal: hs.Fit) -> None:
+    kinds = personal.params["std_error_kind"]
+    assert set(kinds.loc["log_temperature"]) == {"sandwich_by_episode"}
+    assert kinds["lava", "all"] == "sandwich_by_subject"
+
+
+def test_a_persons_own_parameter_is_never_clustered_by_subject(personal: hs.Fit) -> None:
+    errors = personal.std_errors("sandwich_by_subject")
+    assert errors.loc["log_temperature"].isna().all()
+    assert errors["lava", "all"] > 0
+
+
+def test_few_episodes_fall_back_to_the_inverse_hessian() -> None:
+    fit = study(3, 4, hs.PerSubject(), seed=2)
+    assert set(fit.params.loc["log_temperature", "std_error_kind"]) == {"hessian"}
+
+
+def test_too_few_subjects_for_their_clusters_name_the_alternative() -> None:
+    fit = study(2, 20, hs.Shared())
+    with pytest.raises(hs.errors.NotAvailableError, match="use 'sandwich_by_episode' or 'hessian'"):
+        fit.std_errors("sandwich_by_subject")
+
+
+def test_an_unknown_kind_is_a_sentence(personal: hs.Fit) -> None:
+    with pytest.raises(hs.errors.NotAvailableError, match="Did you mean 'hessian'"):
+        personal.std_errors("hesian")
+
+
+def test_kinds_agree_where_the_model_is_true() -> None:
+    """With many decisions of a correct model, all kinds estimate one matrix."""
+    fit = study(40, 12, hs.Shared(), seed=4)
+    errors = np.array([fit.std_errors(k).to_numpy() for k in ("hessian", "bhhh", "sandwich_by_episode")])
+    free = ~fit.params["fixed"].to_numpy(dtype=bool)
+    assert (errors[:, free].max(axis=0) / errors[:, free].min(axis=0) < 1.35).all()
+
+
+def test_fixed_weights_have_no_interval(personal: hs.Fit) -> None:
+    goal = personal.params.loc[("goal", "all")]
+    assert goal["fixed"]
+    assert np.isnan(goal["std_error"])
+
+
+@pytest.mark.slow
+def test_one_real_person(data_home: object) -> None:
+    """vgc experiment 1, person 0: inverse Hessian .0331 against .0839 clustered by episode (SCIENCE 4.2)."""
+    log, task = hs.load_dataset("vgc_gridnav_exp1")
+    one = log.select(log.subject == 0)
+    reward = hs.LinearReward(["step"], {"step": -1.0})
+    fit = hs.fit(hs.SoftOptimalModel(task, reward, hs.PerSubject(), planner="entropy"), one)
+    assert fit.std_errors("hessian")["log_temperature"].iloc[0] == pytest.approx(0.0331, abs=5e-5)
+    assert fit.std_errors("sandwich_by_episode")["log_temperature"].iloc[0] == pytest.approx(0.0839, abs=5e-5)
