@@ -1,6 +1,7 @@
 """plan: the policy of people whose reward and temperature are known."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +17,14 @@ from humansoft.solvers.exact import Solver
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.task import Task
 from humansoft.temperature import PerSubject
+from humansoft.threads import one_thread
 
 
+@one_thread()
 def plan(
     task: Task,
     reward: Mapping[str, float] | AbstractReward,
-    temperature: float | Mapping[Hashable, float] = 1.0,
+    temperature: float | Mapping[Any, float] = 1.0,
     planner: Planner = "kl",
     solver: Solver | None = None,
 ) -> Policy:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -113,7 +114,7 @@ def _is_replaceable(folder: Path) -> bool:
     return folder.is_dir() and ((folder / "fit.json").is_file() or not any(folder.iterdir()))
 
 
-def _storable(column: "pd.Series") -> "pd.Series":  # type: ignore[type-arg]
+def _storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return a column of one type: labels that are tuples, or of mixed types, become text."""
     kinds = {type(value) for value in column.dropna()} if column.dtype == object else set()
     if kinds <= {str} or (len(kinds) == 1 and tuple not in kinds):

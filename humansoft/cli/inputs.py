@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from humansoft.catalogue.load import load_dataset, load_log
 from humansoft.cli.options import LogOptions, ModelOptions
@@ -11,7 +11,8 @@ from humansoft.data.log import BehaviorLog
 from humansoft.data.readers import read
 from humansoft.errors import Problems, UsageError, did_you_mean
 from humansoft.fit.result import Fit
-from humansoft.model import PLANNERS, SoftOptimalModel
+from humansoft.model import SoftOptimalModel
+from humansoft.planners import PLANNERS
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.rewards.table import TableReward
@@ -19,12 +20,16 @@ from humansoft.tasks.task import Task
 from humansoft.temperature import Fixed, PerGroup, PerSubject, Shared, Temperature
 
 Choice = TypeVar("Choice", bound=str)
+RewardKind = Literal["linear", "state", "state_action"]
+TemperatureKind = Literal["fixed", "shared", "per_subject", "per_group"]
 
 NOTHING = "none"
 """What stands for "there is no such column" on the command line."""
 
 _ROLES = ("subject", "episode", "step", "state", "action", "next_state", "context", "weight", "terminated", "truncated")
 _LISTS = ("state", "next_state")
+_REWARDS: tuple[RewardKind, ...] = ("linear", "state", "state_action")
+_TEMPERATURES: tuple[TemperatureKind, ...] = ("fixed", "shared", "per_subject", "per_group")
 _MAY_LACK = ("subject", "episode", "step")
 
 
@@ -156,7 +161,7 @@ def _require_no_columns(options: LogOptions) -> None:
 
 
 def _reward(options: ModelOptions, task: Task) -> AbstractReward:
-    kind = one_of("--reward", options.reward, ("linear", "state", "state_action"))
+    kind = one_of("--reward", options.reward, _REWARDS)
     fixed = assignments("--fixed", options.fixed)
     features = split_names(options.features) or None
     if kind == "linear":
@@ -180,7 +185,7 @@ def _entries(kind: str, fixed: dict[str, float], task: Task) -> dict[Hashable, f
 
 
 def _temperature(options: ModelOptions) -> Temperature:
-    kind = one_of("--temperature", options.temperature, ("fixed", "shared", "per_subject", "per_group"))
+    kind = one_of("--temperature", options.temperature, _TEMPERATURES)
     with Problems(f"--temperature {kind}", UsageError) as problems:
         if (kind == "per_group") != (options.group is not None):
             problems.add("--temperature per_group and --group COLUMN need each other")

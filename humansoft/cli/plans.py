@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from humansoft.cli.inputs import assignments, one_of
 from humansoft.cli.tables import labels, numbers, print_table, records
 from humansoft.cli.terminal import print_json, relative, say, working
 from humansoft.errors import UsageError
-from humansoft.model import PLANNERS
+from humansoft.planners import PLANNERS
 from humansoft.planning import plan
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.task import Task
@@ -73,20 +74,16 @@ def tabulate(policy: Policy) -> pd.DataFrame:
 
 def _state_columns(task: Task) -> pd.DataFrame:
     """Return the states as columns of their own, named as `simulate` names them."""
-    states = list(task.states.values)
-    table = pd.DataFrame(index=range(len(states)))
+    labels_of: dict[str, list[Any]] = {}
+    inner: list[Any] = list(task.states.values)
     if task.has_contexts:
-        pairs: list[tuple[object, object]] = [(s[0], s[1]) for s in states]  # type: ignore[index]
-        table["context"] = [context for context, _ in pairs]
-        inner = [label for _, label in pairs]
-    else:
-        inner = list(states)
+        labels_of["context"], inner = [pair[0] for pair in inner], [pair[1] for pair in inner]
     if all(isinstance(label, tuple) for label in inner):
-        for place, part in enumerate(zip(*inner, strict=True)):  # type: ignore[arg-type]
-            table[f"state_{place}"] = list(part)
+        parts = zip(*inner, strict=True)
+        labels_of |= {f"state_{place}": list(part) for place, part in enumerate(parts)}
     else:
-        table["state"] = inner
-    return table
+        labels_of["state"] = inner
+    return pd.DataFrame(labels_of)
 
 
 def _print(table: pd.DataFrame, parts: Sequence[str]) -> None:

@@ -11,7 +11,17 @@ from humansoft.cli.files import require_free_files, write_tables
 from humansoft.cli.fitting import unit_of
 from humansoft.cli.inputs import one_of, read_log_of_run, split_names
 from humansoft.cli.logs import describe_sizes, sizes
-from humansoft.cli.tables import counted, interval, labels, number, numbers, percent, print_table, records
+from humansoft.cli.tables import (
+    MOST_ROWS,
+    counted,
+    interval,
+    labels,
+    number,
+    numbers,
+    percent,
+    print_table,
+    records,
+)
 from humansoft.cli.terminal import print_json, relative, say, working
 from humansoft.evaluate.compare import compare
 from humansoft.evaluate.predict import OnUnknown, predict
@@ -47,23 +57,25 @@ def run_predict(
     mean = float(np.exp(table["log_prob"].mean()))
     say(f"{log.source}: {describe_sizes(log)}; geometric mean probability of what was done: {number(mean)}")
     _say_strangers(int(table.loc[~table["subject_known"], "subject"].nunique()))
+    _say_seen(file)
     _say_written(output)
 
 
-def print_predictions(table: pd.DataFrame, most: int = 20) -> None:
+def print_predictions(everything: pd.DataFrame, most: int = MOST_ROWS) -> None:
     """Print the first predictions: what was done, and what was expected."""
-    actions = [name for name in table.columns if name.startswith("p_")]
-    expected = table[actions].idxmax(axis=1).str.removeprefix("p_")
+    table = everything.head(most)
+    actions = [str(name) for name in table.columns if str(name).startswith("p_")]
+    likeliest = table[actions].to_numpy(dtype=float).argmax(axis=1)
     cells = {
-        "row": labels(table["row"].tolist()),
-        "subject": labels(table["subject"].tolist()),
-        "step": labels(table["step"].tolist()),
-        "state": labels(table["state"].tolist()),
-        "done": labels(table["action"].tolist()),
+        "row": labels(table["row"]),
+        "subject": labels(table["subject"]),
+        "step": labels(table["step"]),
+        "state": labels(table["state"]),
+        "done": labels(table["action"]),
         "probability": numbers(table["probability"]),
-        "likeliest": expected.tolist(),
+        "likeliest": [actions[code].removeprefix("p_") for code in likeliest],
     }
-    print_table("Predictions", cells, text=("subject", "state", "done", "likeliest"), most=most)
+    print_table("Predictions", cells, text=("subject", "state", "done", "likeliest"), total=len(everything))
 
 
 def run_score(
@@ -82,12 +94,13 @@ def run_score(
     else:
         say(f"{log.source}: {describe_sizes(log)}")
         print_scores(table)
+        _say_seen(file)
 
 
 def print_scores(table: pd.DataFrame) -> None:
     """Print scores, the model first."""
     cells = {
-        "predictor": labels(table.index.tolist()),
+        "predictor": labels(table.index),
         "nats/decision": numbers(table["nats_per_decision"], digits=4),
         "bits/decision": numbers(table["bits_per_decision"], digits=4),
         "accuracy": [percent(share) for share in table["accuracy"]],
@@ -128,7 +141,7 @@ def print_comparison(table: pd.DataFrame) -> None:
     ):
         rows = table.loc[[kind]]
         cells = {
-            "group" if kind == "group" else "ratio": labels(rows.index.get_level_values("label").tolist()),
+            "group" if kind == "group" else "ratio": labels(rows.index.get_level_values("label")),
             "temperature" if kind == "group" else "estimate": numbers(rows["temperature"]),
             "95 % interval": _intervals(rows),
         }
@@ -146,8 +159,8 @@ def _print_people(table: pd.DataFrame) -> None:
     estimates = numbers(table["temperature"])
     extra = [name for name in table.columns if name.startswith("inverse_temperature_")]
     cells = {
-        **({"run": labels(table["fit"].tolist())} if "fit" in table.columns else {}),
-        str(table.index.name): labels(table.index.tolist()),
+        **({"run": labels(table["fit"])} if "fit" in table.columns else {}),
+        str(table.index.name): labels(table.index),
         "temperature": [limits[b] if b else text for b, text in zip(at, estimates, strict=True)],
         "95 % interval": _intervals(table),
         "inverse": [text if not b else "" for b, text in zip(at, numbers(table["inverse_temperature"]), strict=True)],
@@ -171,8 +184,8 @@ def run_simulate(
         print_json({"run": run, "seed": seed, "log": sizes(log), "output": output, **rows})
         return
     if output is None:
-        cells = {str(name): labels(table[name].tolist()) for name in table.columns}
-        print_table("Simulated decisions", cells, text=list(cells))
+        cells = {str(name): labels(table[name].head(MOST_ROWS)) for name in table.columns}
+        print_table("Simulated decisions", cells, text=list(cells), total=len(table))
     say(f"Simulated: {describe_sizes(log)}")
     _say_written(output)
 
@@ -185,6 +198,11 @@ def _say_strangers(count: int) -> None:
     if count:
         people = counted(count, "person is", "people are")
         say(f"note: {people} not in the run: predicted at the temperature of the average person (or of their group).")
+
+
+def _say_seen(file: Path | None) -> None:
+    if file is None:
+        say("note: the run was fitted to decisions of this very data set; held-out ones judge it better.")
 
 
 def _write(table: pd.DataFrame, output: Path | None) -> None:

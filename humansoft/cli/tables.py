@@ -15,7 +15,12 @@ MOST_ROWS = 20
 
 
 def print_table(
-    title: str, columns: Mapping[str, Sequence[str]], *, text: Sequence[str] = (), most: int = MOST_ROWS
+    title: str,
+    columns: Mapping[str, Sequence[str]],
+    *,
+    text: Sequence[str] = (),
+    most: int = MOST_ROWS,
+    total: int | None = None,
 ) -> None:
     """Print the first rows of a table to stdout.
 
@@ -24,6 +29,7 @@ def print_table(
         columns: header -> cells.
         text: headers of the columns that hold words; the others hold numbers and are aligned right.
         most: number of rows to print; the rest is only counted.
+        total: number of rows there are, where the cells are not all of them.
     """
     # Cells are Text, lest labels like "[1]" be taken for markup.
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -35,8 +41,9 @@ def print_table(
     console = Console()
     console.print(Text(title, "bold"))  # not the table's own title, which is wrapped to the table's width
     console.print(table)
-    if len(cells) > most:
-        console.print(Text(f"... {len(cells) - most:,} more (use -o or --json)", "dim"))
+    rest = (total or len(cells)) - len(cells[:most])
+    if rest > 0:
+        console.print(Text(f"... {rest:,} more (use -o or --json)", "dim"))
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -19,12 +19,14 @@ from humansoft.fit.likelihood import Likelihood
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.solvers.expansion import Observations
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
+from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
 
 _NORMAL_95 = 1.959963984540054
 
 
+@one_thread()
 def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
     """Compare temperatures between people or groups, with intervals.
 

@@ -11,6 +11,7 @@ from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, UsageError, did_you_mean, shortlist
 from humansoft.fit.result import Fit
+from humansoft.threads import one_thread
 
 OnUnknown = Literal["average", "raise"]
 
@@ -66,6 +67,7 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
     return table.sort_values("row", kind="stable").reset_index(drop=True)
 
 
+@one_thread()
 def log_probabilities(
     fit: Fit, log: BehaviorLog, on_unknown: OnUnknown
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:

@@ -14,10 +14,12 @@ from humansoft.errors import UsageError
 from humansoft.fit.result import Fit
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.task import Task
+from humansoft.threads import one_thread
 
 Index = npt.NDArray[np.int64]
 
 
+@one_thread()
 def simulate(source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: int | None = None) -> BehaviorLog:
     r"""Simulate episodes of every person.
 

@@ -71,10 +71,8 @@ def _unknown_state(aligned: Alignment, rows: Mask) -> Finding:
 
 
 def _pair(label: Hashable) -> tuple[Hashable, Hashable]:
-    """Take a state label of a task with contexts apart."""
-    assert isinstance(label, tuple)
-    context, state = label
-    return context, state
+    """Take a (context, state) label apart; one of an earlier codebook may have no context."""
+    return label if isinstance(label, tuple) and len(label) == 2 else (None, label)
 
 
 def illegal_decisions(aligned: Alignment) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from humansoft.fit.flat_directions import describe, describe_weak
 from humansoft.fit.likelihood import Likelihood
 from humansoft.model import SoftOptimalModel
 from humansoft.temperature import Fixed
+from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
 
@@ -94,6 +95,7 @@ class Identification:
             )
 
 
+@one_thread()
 def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identification:
     """Find the directions in which the data say nothing about the parameters.
 
@@ -111,8 +113,8 @@ def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identi
     Example:
         >>> import humansoft as hs
         >>> log, task = hs.load_dataset("overcooked_cramped_room")
-        >>> print(hs.identify(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0)), log))
-        Identified: all 8 free parameters.
+        >>> hs.identify(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0)), log).identified
+        True
     """
     bound = model.bind(log)
     likelihood = Likelihood(bound, bound.observe(log)).every_action

@@ -17,6 +17,7 @@ from humansoft.fit.likelihood import Likelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.temperature import Fixed, Shared
+from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
 OnStep = Callable[[int, float], None]
@@ -25,6 +26,7 @@ _FIRST_LOOK = 40  # steps before asking who is on the way to a boundary
 _MOST_ROUNDS = 4  # of finding who is at a boundary and letting the others settle
 
 
+@one_thread()
 def fit(
     model: SoftOptimalModel,
     log: BehaviorLog,

@@ -106,6 +106,7 @@ def test_fit_that_stops_early_is_saved_and_exits_4(
     assert "Stopped at the step limit" in refused.stderr
 
 
+@pytest.mark.slow
 def test_every_kind_of_model_can_be_asked_for(
     humansoft: Humansoft, maze: Path, log_words: list[object]
 ) -> None:

@@ -96,7 +96,8 @@ def test_an_interrupted_command_leaves_nothing_half_written(
 def test_both_tables_of_a_split_appear_or_none(
     humansoft: Humansoft, maze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, written = files.write_table, []
+    write = files.write_table
+    written: list[Path] = []
 
     def fail_on_the_second(table: pd.DataFrame, file: Path) -> None:
         if written:

@@ -133,6 +133,12 @@ def test_context_without_column_and_column_without_context() -> None:
     assert errors(paired, union) == set()
 
 
+def test_codebook_of_an_earlier_log_without_contexts() -> None:
+    old = log(GOOD).codebook
+    paired = log([(*row, "left") for row in GOOD], "subject episode step x y action maze", context="maze", codebook=old)
+    assert errors(paired, hs.Task.union({"left": maze()})) == set()
+
+
 def test_unknown_context_and_state_of_another_context() -> None:
     small = hs.Task.grid("S.G\n", discount=0.95, coordinates="x_y")
     union = hs.Task.union({"big": maze(), "small": small})

@@ -1,0 +1,23 @@
+"""One thread for small vectors: threads that wait for each other cost more than they bring."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from threadpoolctl import threadpool_limits
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run a block (or, as a decorator, a function) with one torch and one BLAS thread.
+
+    The solvers work on vectors of a few thousand numbers, many times in a row. On two busy cores,
+    spinning threads made such a fit ten times slower. The user's setting comes back afterwards.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(before)
