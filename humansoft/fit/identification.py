@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from humansoft.data.log import BehaviorLog
-from humansoft.errors import IdentificationError, shortlist
+from humansoft.errors import IdentificationError, SolveError, shortlist
 from humansoft.fit.flat_directions import describe, describe_weak
 from humansoft.fit.likelihood import Likelihood
 from humansoft.model import SoftOptimalModel
@@ -108,7 +108,7 @@ def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identi
         The report; ``print`` it. :func:`humansoft.fit` refuses models that are not identified.
 
     Raises:
-        IdentificationError: no parameter values were found at which the model has a solution.
+        SolveError: no parameter values were found at which the model has a solution.
 
     Example:
         >>> import humansoft as hs
@@ -167,7 +167,7 @@ def _draw(likelihood: Likelihood, generator: np.random.Generator) -> Real:
         with torch.no_grad():
             if bool(torch.isfinite(likelihood.value(torch.from_numpy(full), tracked_steps=0))):
                 return full
-    raise IdentificationError(
+    raise SolveError(
         "no parameter values were found at which the model has a solution: with the entropy planner and discount 1, "
         "every way to the end must cost something; use planner='kl', a discount below 1, or fix a negative step weight"
     )
