@@ -127,8 +127,8 @@ def _print_rewards(table: pd.DataFrame) -> None:
         return
     own = (table["label"] != "all").any()
     cells = {
-        "weight": labels(table["name"].tolist()),
-        **({"who": labels(table["label"].tolist())} if own else {}),
+        "weight": labels(table["name"]),
+        **({"who": labels(table["label"])} if own else {}),
         "estimate": numbers(table["estimate"]),
         "std. error": numbers(table["std_error"]),
         "95 % interval": _intervals(table),
@@ -138,17 +138,21 @@ def _print_rewards(table: pd.DataFrame) -> None:
 
 
 def _print_temperatures(table: pd.DataFrame) -> None:
-    at = table["boundary"].to_numpy()
-    estimates = numbers(table["estimate"])
-    inverse = numbers(table["inverse_temperature"])
-    limits = {"lower": ("near 0", "very large"), "upper": ("very large", "near 0"), "both": ("?", "?")}
-    cells = {
-        "who": labels(table["label"].tolist()),
-        "temperature": [limits[b][0] if b else text for b, text in zip(at, estimates, strict=True)],
-        "95 % interval": _intervals(table),
-        "inverse": [limits[b][1] if b else text for b, text in zip(at, inverse, strict=True)],
-    }
+    numbers_of = table.rename(columns={"estimate": "temperature"})
+    cells = {"who": labels(table["label"]), **temperature_cells(numbers_of, _intervals(table))}
     print_table(f"Temperature (larger = noisier), {unit_of(str(table['unit'].iloc[0]))}", cells, text=("who",))
+
+
+def temperature_cells(table: pd.DataFrame, intervals: list[str]) -> dict[str, list[str]]:
+    """Write temperatures with intervals; at a boundary the estimate is a limit, which is no number."""
+    at = table["boundary"].tolist()
+    limits = {"lower": ("near 0", "very large"), "upper": ("very large", "near 0"), "both": ("?", "?")}
+    written = [numbers(table[name]) for name in ("temperature", "inverse_temperature")]
+    temperature, inverse = (
+        [limits[edge][side] if edge else text for edge, text in zip(at, texts, strict=True)]
+        for side, texts in enumerate(written)
+    )
+    return {"temperature": temperature, "95 % interval": intervals, "inverse": inverse}
 
 
 def _intervals(table: pd.DataFrame) -> list[str]:

@@ -88,7 +88,7 @@ def _state_columns(task: Task) -> pd.DataFrame:
 
 def _print(table: pd.DataFrame, parts: Sequence[str]) -> None:
     cells = {
-        **({"step": labels(table["step"].tolist())} if "step" in table.columns else {}),
+        **({"step": labels(table["step"])} if "step" in table.columns else {}),
         "state": [", ".join(labels(row)) for row in table[list(parts)].itertuples(index=False, name=None)],
         "value": numbers(table["value"], digits=4),
         "likeliest action": ["(the end)" if a is None else str(a) for a in table["action"]],

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from humansoft.cli.files import require_free_files, write_tables
-from humansoft.cli.fitting import unit_of
+from humansoft.cli.fitting import temperature_cells, unit_of
 from humansoft.cli.inputs import one_of, read_log_of_run, split_names
 from humansoft.cli.logs import describe_sizes, sizes
 from humansoft.cli.tables import (
@@ -154,20 +154,15 @@ def print_comparison(table: pd.DataFrame) -> None:
 
 
 def _print_people(table: pd.DataFrame) -> None:
-    at = table["boundary"].to_numpy()
-    limits = {"lower": "near 0", "upper": "very large", "both": "?"}
-    estimates = numbers(table["temperature"])
-    extra = [name for name in table.columns if name.startswith("inverse_temperature_")]
+    who = str(table.index.name)
+    others = [name for name in table.columns if name.startswith("inverse_temperature_")]
     cells = {
         **({"run": labels(table["fit"])} if "fit" in table.columns else {}),
-        str(table.index.name): labels(table.index),
-        "temperature": [limits[b] if b else text for b, text in zip(at, estimates, strict=True)],
-        "95 % interval": _intervals(table),
-        "inverse": [text if not b else "" for b, text in zip(at, numbers(table["inverse_temperature"]), strict=True)],
-        **{f"inverse ({name.rpartition('_')[2]})": numbers(table[name]) for name in extra},
+        who: labels(table.index),
+        **temperature_cells(table, _intervals(table)),
+        **{f"inverse ({name.rpartition('_')[2]})": numbers(table[name]) for name in others},
     }
-    unit = unit_of(str(table["unit"].iloc[0]))
-    print_table(f"Temperature (larger = noisier), {unit}", cells, text=(str(table.index.name),))
+    print_table(f"Temperature (larger = noisier), {unit_of(str(table['unit'].iloc[0]))}", cells, text=(who,))
 
 
 def run_simulate(

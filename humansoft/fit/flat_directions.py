@@ -117,7 +117,7 @@ def _name_scale(bound: SoftOptimalModel, contained: Real) -> Named:
         "Ways out: share the reward (LinearReward(shared=True)); fix one weight at a non-zero value "
         "(LinearReward(fixed={...})); or keep temperature=Fixed(1) and compare scale-free measures only"
     )
-    if contained.shape[1] > 1:
+    if bound.rows_are_people:
         message = (
             f"reward and temperature both vary by subject (all {len(bound.subjects)} of them): only their ratio is in "
             f"the data. {ways}"

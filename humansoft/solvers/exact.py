@@ -104,16 +104,18 @@ class ValueIteration:
         residual = looked = float("inf")
         for sweep in range(1, self.max_steps + 1):
             following = soft_value(action_value(problem, reward, value), problem.log_prior, temperature)
-            residual = _scaled(following - value, following, temperature)
+            change = following - value
+            residual = _scaled(change, following, temperature)
             value = following
             if residual <= goal:
                 return self._settled(problem, reward, temperature, value, sweep, residual)
             if _diverged(value, temperature):
                 return Outcome(value, _failure(problem), sweep, float("inf"))
             if problem.discount == 1 and sweep % _LOOK_EVERY == 0:
-                if residual > 0.999 * looked:  # gaining as much with every sweep, for ever
+                gained = float(change.abs().max())
+                if gained > 0.999 * looked:  # as much with every sweep, for ever
                     return Outcome(value, _failure(problem), sweep, residual)
-                looked = residual
+                looked = gained
         return Outcome(value, SolveStatus.MAX_STEPS, self.max_steps, residual)
 
     def _settled(

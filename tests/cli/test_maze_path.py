@@ -134,6 +134,8 @@ def test_split_fit_score_predict_on_held_out_episodes(
     ended = humansoft("split", log, *columns, "--by", "episode", "--seed", 1, "-o", train, held_out)
     assert ended.code == 0
     whole = pd.read_csv(maze / "choices.csv")
+    again = humansoft("split", log, *columns, "--seed", 1, "-o", train, held_out, "--force", "--json").document
+    assert again["train"]["num_decisions"] + again["held_out"]["num_decisions"] == len(whole)
     parts = pd.concat([pd.read_csv(train), pd.read_csv(held_out)])
     assert len(parts) == len(whole)
     assert set(parts["subject"]) == set(whole["subject"])
@@ -186,6 +188,24 @@ def test_compare_people_and_groups(humansoft: Humansoft, run1: Path, tmp_path: P
     wrong = humansoft("compare", run1, "--by", "grupp")
     assert wrong.code == 2
     assert "Did you mean 'group'?" in wrong.stderr
+
+
+def test_a_person_without_a_mistake_is_shown_as_a_bound(
+    humansoft: Humansoft, maze: Path, log_words: list[object], model_words: list[str], tmp_path: Path
+) -> None:
+    people = {"ann": 0.5, "bob": 1.0, "zoe": 1e-3}
+    policy = hs.plan(hs.Task.from_toml(maze / "task.toml"), {"step": -1.0, "lava": -2.0}, temperature=people)
+    hs.simulate(policy, episodes=20, seed=1).to_dataframe().to_csv(tmp_path / "edge.csv", index=False)
+    ended = humansoft("fit", tmp_path / "edge.csv", *log_words[1:], *model_words, "-o", tmp_path / "run")
+    assert ended.code == 0
+    assert "one-sided" in ended.stdout
+    for shown in (ended.stdout, humansoft("compare", tmp_path / "run").stdout):
+        (line,) = [line for line in shown.splitlines() if line.strip().startswith("zoe")]
+        assert "near 0" in line
+        assert "< 0." in line
+    rows = humansoft("compare", tmp_path / "run", "--json").document["comparison"]
+    assert rows[0]["subject"] == "zoe"
+    assert rows[0]["std_error"] is None
 
 
 def test_compare_several_runs(humansoft: Humansoft, run1: Path) -> None:
