@@ -11,7 +11,7 @@ from hypothesis import settings
 ROOT = Path(__file__).parents[1]
 
 # No deadline, for the first example also pays for imports; the same examples every time.
-settings.register_profile("humansoft", deadline=None, derandomize=True)
+settings.register_profile("humansoft", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("humansoft")
 
 # Real data may lie beside the checkout; the package itself looks only where it is told to.
