@@ -24,7 +24,8 @@ def log_prior(task: Task, planner: Planner, prior: Float[Tensor, "S A"] | None) 
     """
     reference = torch.zeros(task.available.shape, dtype=DTYPE)
     if planner == "kl" and prior is None:
-        reference = reference - task.available.sum(dim=-1, keepdim=True).clamp_min(1).log()
+        # integers would be rounded to float32 by the logarithm
+        reference = reference - task.available.sum(dim=-1, keepdim=True).clamp_min(1).to(DTYPE).log()
     elif planner == "kl" and prior is not None:
         reference = prior.log()
     return torch.where(task.playable, reference, -torch.inf)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from humansoft.errors import ModelError
-from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, Likelihood
+from humansoft.fit.likelihood import Likelihood
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
 
@@ -21,6 +21,7 @@ Real = npt.NDArray[np.float64]
 ONE_SIDED_DROP = 1.3527717
 _FLAT = 1e-6  # nats: closer to its limit than this, a likelihood tells no inner optimum
 _BISECTIONS = 50
+_COLD, _HOT = -14.0, 20.0  # log of the limits' temperature over the largest reward
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +64,18 @@ def find_boundary(likelihood: Likelihood, full: Real, held: npt.NDArray[np.bool_
         return Boundary(kind, bound, np.zeros(len(table), dtype=bool))
     here = _by_parameter(likelihood, full)
     limits = {}
-    for name, end in (("lower", -LOG_TEMPERATURE_LIMIT), ("upper", LOG_TEMPERATURE_LIMIT)):
+    ends = limit_temperatures(likelihood.model.at(torch.from_numpy(full)))
+    for name, end in ends.items():
         limits[name] = _by_parameter(likelihood, np.where(free, end, full))
         kind[free & (limits[name] >= here - _FLAT)] = name
     kind[free & (limits["lower"] >= here - _FLAT) & (limits["upper"] >= here - _FLAT)] = "both"
     at_limit = kind != ""
     kind[free & ~at_limit & (limits["lower"] >= here - ONE_SIDED_DROP)] = "lower"
-    for name, inner in (("lower", LOG_TEMPERATURE_LIMIT), ("upper", -LOG_TEMPERATURE_LIMIT)):
+    for name, other in (("lower", "upper"), ("upper", "lower")):
         flagged = kind == name
         if flagged.any():
             goal = np.maximum(limits[name], here) - ONE_SIDED_DROP
-            bound[flagged] = _bisect(likelihood, full, flagged, goal, inner)[flagged]
+            bound[flagged] = _bisect(likelihood, full, flagged, goal, (ends[name], ends[other]))[flagged]
     return Boundary(kind, bound, at_limit)
 
 
@@ -89,10 +91,25 @@ def _by_parameter(likelihood: Likelihood, full: Real) -> Real:
     return total
 
 
-def _bisect(likelihood: Likelihood, full: Real, flagged: npt.NDArray[np.bool_], goal: Real, inner: float) -> Real:
+def limit_temperatures(model: SoftOptimalModel) -> dict[str, float]:
+    """Return the log temperatures at which behavior is at its limits in all but rounding.
+
+    Relative to the largest reward. Not further: between equally good actions, a tiny temperature
+    magnifies rounding into preferences.
+    """
+    with torch.no_grad():
+        reward = model.reward(model.task)[:, model.task.playable].abs()
+    size = float(reward.max()) if reward.numel() else 0.0
+    scale = float(np.log(size)) if size > 0 else 0.0
+    return {"lower": scale + _COLD, "upper": scale + _HOT}
+
+
+def _bisect(
+    likelihood: Likelihood, full: Real, flagged: npt.NDArray[np.bool_], goal: Real, ends: tuple[float, float]
+) -> Real:
     """Find, for all flagged temperatures at once, where the log-likelihood falls to ``goal``."""
-    good = np.where(flagged, -inner, full)  # the limit, where the likelihood is best
-    poor = np.where(flagged, inner, full)
+    good = np.where(flagged, ends[0], full)  # the limit, where the likelihood is best
+    poor = np.where(flagged, ends[1], full)
     for _ in range(_BISECTIONS):
         middle = np.where(flagged, (good + poor) / 2, full)
         better = _by_parameter(likelihood, middle) >= goal
@@ -111,7 +128,7 @@ def settle(bound: SoftOptimalModel, full: Real, boundary: Boundary) -> tuple[Rea
     at_edge = boundary.at_limit
     if not at_edge.any():
         return full, table
-    limit = {"lower": -LOG_TEMPERATURE_LIMIT, "upper": LOG_TEMPERATURE_LIMIT}
+    limit = limit_temperatures(bound.at(torch.from_numpy(full)))
     full = np.array(
         [limit.get(kind, value) for kind, value in zip(np.where(at_edge, boundary.kind, ""), full, strict=True)]
     )

@@ -153,7 +153,7 @@ def _name(bound: SoftOptimalModel, vector: Real) -> Named:
     if any(row.kind == "log_temperature" for row in moving):
         weights_of = tuple(dict.fromkeys(row.name for row in moving if row.kind == "reward"))
         fixed = [row for row in bound.table.rows if row.kind == "reward" and row.fixed not in (None, 0.0)]
-        anchors = [f"`{row.name}`" for row in fixed]
+        anchors = list(dict.fromkeys(f"`{row.name}`" for row in fixed))  # once, also where everybody has their own
         return (
             names,
             weights,

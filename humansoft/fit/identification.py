@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from humansoft._types import DTYPE
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import IdentificationError, SolveError, shortlist
 from humansoft.fit.flat_directions import describe, describe_weak
@@ -233,8 +234,10 @@ def planners_agree(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) 
     """
     if bound.prior is not None:
         return False
-    wage = bound.task.available.sum(dim=-1, keepdim=True).clamp_min(1).log().expand(bound.task.available.shape)
-    derivatives = likelihood.jacobian(torch.from_numpy(full), wage.to(torch.float64))
+    wage = (
+        bound.task.available.sum(dim=-1, keepdim=True).clamp_min(1).to(DTYPE).log().expand(bound.task.available.shape)
+    )
+    derivatives = likelihood.jacobian(torch.from_numpy(full), wage)
     rows = derivatives * np.sqrt(likelihood.weight.numpy())[:, None]
     # In units of each person's temperature the wage is the same for everybody.
     temperature = _temperature_of(bound, full)[likelihood.observations.person]

@@ -20,6 +20,7 @@ OnStep = Callable[[float], None]
 _ARMIJO = 1e-4
 _HALVINGS = 40
 _SILENT = 1e-10
+_IDLE, _MOST_IDLE = 1e-8, 4  # nats gained by a step that gains nothing, and how many of them end the search
 
 
 class _VectorOptimizer(torch.optim.Optimizer):
@@ -87,7 +88,7 @@ class FisherScoring(_VectorOptimizer):
     def _minimise(self, closure: Closure) -> None:
         x = self.parameter.detach().numpy().copy()
         loss, gradient = self._evaluate(closure, x)
-        near = False
+        near, idle = False, 0
         for _ in range(self.max_steps):
             direction = self._direction(gradient, near)
             gain = -float(gradient @ direction) * self.weight  # twice the predicted gain in nats
@@ -99,8 +100,11 @@ class FisherScoring(_VectorOptimizer):
             if moved is None:  # no step lowers the loss beyond rounding
                 self._evaluate(closure, x)
                 return
+            idle = idle + 1 if (loss - moved[1]) * self.weight < _IDLE else 0
             x, loss, gradient = moved
             self.on_step(loss)
+            if idle == _MOST_IDLE:  # steps of rounding size: somebody's limit is reached in all but name
+                return
 
     def _direction(self, gradient: Real, near: bool) -> Real:
         if near:

@@ -158,7 +158,8 @@ def _ends(problem: Problem, system: LinearSystem) -> bool:
 def _scaled(change: Tensor, value: Tensor, temperature: Tensor) -> float:
     """Largest change relative to what matters (temperature) unless it is below rounding."""
     size = value.abs()
-    rounding = 8 * _EPS * size.max() if len(size) else size.sum()
+    # V = alpha * log(...) is rounded in units of alpha as well as of V itself
+    rounding = 8 * _EPS * (size.max() + temperature) if len(size) else size
     unit = torch.minimum(torch.where(temperature > 0, temperature, torch.inf), 1 + size)
     beyond = torch.where(change.abs() <= rounding, 0.0, change.abs())
     return float((beyond / unit).max()) if len(size) else 0.0

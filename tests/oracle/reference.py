@@ -35,8 +35,7 @@ class World:
     @property
     def acting(self) -> Array:
         """[S] true where something can be done."""
-        found: Array = self.available.any(axis=-1)
-        return found
+        return np.asarray(self.available.any(axis=-1))
 
 
 @dataclass(frozen=True)

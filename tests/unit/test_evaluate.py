@@ -50,7 +50,7 @@ def grouped(log: hs.BehaviorLog) -> hs.Fit:
 
 def test_predictions_are_distributions_in_the_users_row_order(fitted: hs.Fit, log: hs.BehaviorLog) -> None:
     table = hs.predict(fitted, log)
-    probabilities = table[[c for c in table if c.startswith("p_")]]
+    probabilities = table.filter(regex="^p_")
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-12)
     assert table["row"].tolist() == list(range(1, len(log) + 1))
     assert table["action"].tolist() == log.to_dataframe()["action"].tolist()

@@ -29,7 +29,7 @@ def test_a_persons_own_parameter_is_clustered_by_episode(personal: hs.Fit) -> No
 
 def test_a_persons_own_parameter_is_never_clustered_by_subject(personal: hs.Fit) -> None:
     errors = personal.std_errors("sandwich_by_subject")
-    assert errors.loc["log_temperature"].isna().all()
+    assert errors.loc[["log_temperature"]].isna().all()
     assert errors["lava", "all"] > 0
 
 
@@ -70,5 +70,5 @@ def test_one_real_person(data_home: object) -> None:
     one = log.select(log.subject == 0)
     reward = hs.LinearReward(["step"], {"step": -1.0})
     fit = hs.fit(hs.SoftOptimalModel(task, reward, hs.PerSubject(), planner="entropy"), one)
-    assert fit.std_errors("hessian")["log_temperature"].iloc[0] == pytest.approx(0.0331, abs=5e-5)
-    assert fit.std_errors("sandwich_by_episode")["log_temperature"].iloc[0] == pytest.approx(0.0839, abs=5e-5)
+    assert fit.std_errors("hessian").loc[["log_temperature"]].iloc[0] == pytest.approx(0.0331, abs=5e-5)
+    assert fit.std_errors("sandwich_by_episode").loc[["log_temperature"]].iloc[0] == pytest.approx(0.0839, abs=5e-5)
