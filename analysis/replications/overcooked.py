@@ -56,9 +56,7 @@ def study(args: Args) -> Iterator[Row]:
             continue
         log, task = hs.load_dataset(f"overcooked_{layout}")
         fit = hs.fit(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0)), log)
-        yield Row(
-            f"{layout}/nats_per_decision", -fit.log_likelihood / fit.num_decisions, nats, tolerance=1e-4
-        )
+        yield Row(f"{layout}/nats_per_decision", -fit.log_likelihood / fit.num_decisions, nats, tolerance=1e-4)
         if layout == "cramped_room":
             yield from weights(fit, log)
 

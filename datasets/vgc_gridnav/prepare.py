@@ -44,9 +44,7 @@ def steps_of(experiment: int, trials: dict[str, dict[str, Any]]) -> pd.DataFrame
         trials: the published table, column -> row label -> value.
     """
     columns = {name: list(trials[name].values()) for name in trials}
-    here, there, base = (
-        np.array(columns[name], dtype=np.int64) for name in ("trans_state", "nextstate", "state")
-    )
+    here, there, base = (np.array(columns[name], dtype=np.int64) for name in ("trans_state", "nextstate", "state"))
     frame = pd.DataFrame(
         {
             "exp": experiment,

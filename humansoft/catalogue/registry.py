@@ -68,9 +68,7 @@ _ALL = (
     _buses("rust_bus_groups1to3", "groups 1 to 3", 3_864, 67, (1, 2, 3)),
     _buses("rust_bus_groups1to4", "groups 1 to 4", 8_156, 104, (1, 2, 3, 4)),
     _mazes("vgc_gridnav_exp1", 161, 46_437, (1,), "experiment 1: obstacles always visible"),
-    _mazes(
-        "vgc_gridnav_exp2", 162, 31_567, (2,), "experiment 2, full rounds: obstacles vanish at the first move"
-    ),
+    _mazes("vgc_gridnav_exp2", 162, 31_567, (2,), "experiment 2, full rounds: obstacles vanish at the first move"),
     _mazes("vgc_gridnav", 323, 78_004, (1, 2), "both experiments, full rounds; group column: experiment"),
     Dataset(
         name="borlange_routes",

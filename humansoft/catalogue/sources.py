@@ -93,9 +93,7 @@ def games(dataset: Dataset, path: str | Path) -> Tables:
     """
     path = Path(path)
     if not path.exists():
-        raise DatasetError(
-            f"{dataset.name}: path={str(path)!r} does not exist; give a file or folder of games"
-        )
+        raise DatasetError(f"{dataset.name}: path={str(path)!r} does not exist; give a file or folder of games")
     files = sorted({file for kind in _GAME_FILES for file in path.glob(kind)}) if path.is_dir() else [path]
     if not files:
         kinds = ", ".join(_GAME_FILES)

@@ -59,9 +59,7 @@ def boards() -> list[str]:
         if 0 <= len(BALLS) - i - j <= right
     ]
     orders = ["".join(order) for order in permutations(BALLS)]
-    return sorted(
-        _written([order[:i], order[i : i + j], order[i + j :]]) for order in orders for i, j, _ in heights
-    )
+    return sorted(_written([order[:i], order[i : i + j], order[i + j :]]) for order in orders for i, j, _ in heights)
 
 
 def moves(board: str) -> dict[str, str]:

@@ -36,9 +36,7 @@ START, GOAL = "S", "G"
 
 def load_log(tables: Tables, experiments: Sequence[int]) -> BehaviorLog:
     """Return the key presses of one or both experiments, in rounds that run to the goal."""
-    parts = [
-        decisions(tables.frame(STEPS.format(n), RAW_COLUMNS), n, only_full_rounds=True) for n in experiments
-    ]
+    parts = [decisions(tables.frame(STEPS.format(n), RAW_COLUMNS), n, only_full_rounds=True) for n in experiments]
     presses = pd.concat(parts, ignore_index=True)
     people = presses[["subject", "experiment"]].drop_duplicates()
     return build_log(presses, COLUMNS, tables.source, participants=people)

@@ -70,9 +70,7 @@ def run_fit(
         def on_step(step: int, log_likelihood: float) -> None:
             show(f"fitting: step {step}, log-likelihood {log_likelihood:,.2f}")
 
-        fitted = fit(
-            model, log, seed=seed, max_steps=max_steps, allow_unidentified=allow_unidentified, on_step=on_step
-        )
+        fitted = fit(model, log, seed=seed, max_steps=max_steps, allow_unidentified=allow_unidentified, on_step=on_step)
         if folder is not None:
             show("saving")
             save(fitted, folder, overwrite=force)
@@ -163,4 +161,3 @@ def _intervals(table: pd.DataFrame) -> list[str]:
 def unit_of(unit: str) -> str:
     """Say in which unit temperatures are."""
     return f"relative: {unit}" if unit == AVERAGE_PERSON else f"in {unit}"
-

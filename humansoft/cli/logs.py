@@ -110,4 +110,3 @@ def describe_sizes(log: BehaviorLog) -> str:
     """Say how large a log is."""
     people = counted(len(log.subjects), "person", "people")
     return f"{people}, {counted(log.num_episodes, 'episode')}, {counted(len(log), 'decision')}"
-

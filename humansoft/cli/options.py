@@ -26,9 +26,7 @@ Participants = Annotated[
 ]
 Unknown = Annotated[
     str,
-    typer.Option(
-        metavar="average|raise", help="People the run does not know: take the average temperature, or stop."
-    ),
+    typer.Option(metavar="average|raise", help="People the run does not know: take the average temperature, or stop."),
 ]
 
 
@@ -52,16 +50,14 @@ class LogOptions:
     A role that is not given is ``None`` here: the defaults are those of :func:`humansoft.read`.
     """
 
-    log: Annotated[
-        Path | None, typer.Argument(metavar="LOG", help="One row a decision: .csv, .tsv or .parquet.")
-    ] = None
+    log: Annotated[Path | None, typer.Argument(metavar="LOG", help="One row a decision: .csv, .tsv or .parquet.")] = (
+        None
+    )
     dataset: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="A data set in place of LOG and its task; `humansoft datasets` lists them."),
     ] = None
-    path: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="File or folder to read the data set from.")
-    ] = None
+    path: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder to read the data set from.")] = None
     participants: Participants = None
     subject: Annotated[str | None, _column("Person (default: subject; none: the log is one person's).")] = None
     episode: Annotated[str | None, _column("Run or trial (default: episode; none: one a person).")] = None

@@ -251,9 +251,9 @@ def datasets(
 
 @app.command()
 def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="RUN", help="Folder to save the run in.")
-    ] = Path("runs/demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="Folder to save the run in.")] = Path(
+        "runs/demo"
+    ),
     json: Json = False,
 ) -> None:
     """See the whole path on 16 real people: check, fit, predict, score, compare."""

@@ -110,9 +110,7 @@ def print_scores(table: pd.DataFrame) -> None:
     _say_strangers(int(table["num_unknown_subjects"].iloc[0]))
 
 
-def run_compare(
-    runs: Sequence[Path], by: str | None, output: Path | None, force: bool, as_json: bool
-) -> None:
+def run_compare(runs: Sequence[Path], by: str | None, output: Path | None, force: bool, as_json: bool) -> None:
     """Compare temperatures between people, groups or runs."""
     require_free_files([output], force)
     with working("comparing"):

@@ -55,9 +55,7 @@ def test_missing_or_clashing_sources_exit_2(humansoft: Humansoft, words: list[st
     assert said in ended.stderr
 
 
-def test_wrong_words_of_other_commands_exit_2(
-    humansoft: Humansoft, maze: Path, run1: Path, tmp_path: Path
-) -> None:
+def test_wrong_words_of_other_commands_exit_2(humansoft: Humansoft, maze: Path, run1: Path, tmp_path: Path) -> None:
     log, task = maze / "choices.csv", maze / "task.toml"
     state = ("--state", "state_0,state_1")
     two = ("-o", tmp_path / "a.csv", tmp_path / "b.csv")

@@ -53,9 +53,7 @@ def test_identify_names_the_flat_direction_and_the_options_that_fix_it(
     assert "Identified: all 5 free parameters." in good.stdout
 
 
-def test_fit_refuses_what_the_data_cannot_tell(
-    humansoft: Humansoft, log_words: list[object], tmp_path: Path
-) -> None:
+def test_fit_refuses_what_the_data_cannot_tell(humansoft: Humansoft, log_words: list[object], tmp_path: Path) -> None:
     ended = humansoft("fit", *log_words, "--fixed", "step=-1", "-o", tmp_path / "run")
     assert ended.code == 3
     assert "Not identified" in ended.stderr
@@ -107,9 +105,7 @@ def test_fit_that_stops_early_is_saved_and_exits_4(
 
 
 @pytest.mark.slow
-def test_every_kind_of_model_can_be_asked_for(
-    humansoft: Humansoft, maze: Path, log_words: list[object]
-) -> None:
+def test_every_kind_of_model_can_be_asked_for(humansoft: Humansoft, maze: Path, log_words: list[object]) -> None:
     table = ("--reward", "state", "--fixed", "(0, 0)=0", "--temperature", "fixed", "--allow-unidentified")
     kinds: list[tuple[object, ...]] = [
         ("--features", "step,lava", "--temperature", "fixed", "--temperature-value", 2),

@@ -35,9 +35,7 @@ def test_help_lists_every_command_in_about_a_second() -> None:
 def test_importing_the_program_loads_nothing_heavy() -> None:
     heavy = "{'torch', 'pandas', 'numpy', 'pytorch_lightning', 'scipy', 'sklearn', 'pyarrow'}"
     code = f"import sys, humansoft.cli; print(sorted({heavy} & set(sys.modules)))"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True
-    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
     assert ended.stdout.strip() == "[]"
 
 

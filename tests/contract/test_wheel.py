@@ -77,9 +77,7 @@ def test_wheel_carries_cards_and_bundled_data_only(wheel: Path) -> None:
     folders = {file.parent.name for file in (ROOT / "datasets").glob("*/card.toml")}
     data = {name for name in carried if name.name not in ("card.toml", "prepare.py")}
     assert {name.parent.name for name in carried if name.name == "card.toml"} == folders
-    assert data == {
-        Path("overcooked_2019", name) for name in ("steps_train.parquet", "layouts.json", "LICENSE")
-    }
+    assert data == {Path("overcooked_2019", name) for name in ("steps_train.parquet", "layouts.json", "LICENSE")}
 
 
 def test_wheel_works_offline_from_another_directory(python: Path, tmp_path: Path) -> None:

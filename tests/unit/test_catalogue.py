@@ -165,9 +165,7 @@ def test_unknown_names_meet_the_near_ones() -> None:
         load_dataset("rust_buss")
     with pytest.raises(DatasetError, match=r"has no table 'trip'. Did you mean 'trips'\?"):
         load_table("borlange_routes", "trip")
-    with pytest.raises(
-        DatasetError, match=r"has no task yet; load_log\('borlange_routes'\).* network, trips$"
-    ):
+    with pytest.raises(DatasetError, match=r"has no task yet; load_log\('borlange_routes'\).* network, trips$"):
         load_dataset("borlange_routes")
 
 

@@ -91,9 +91,7 @@ def played(**changes: object) -> pd.DataFrame:
     return pd.DataFrame(columns | changes)
 
 
-def successors(
-    kitchen: Kitchen, table: pd.DataFrame, state: tuple[Any, ...], action: str
-) -> dict[CookState, float]:
+def successors(kitchen: Kitchen, table: pd.DataFrame, state: tuple[Any, ...], action: str) -> dict[CookState, float]:
     """Return the probability of every state that can follow."""
     listed = states(kitchen)
     s, a = listed.index(CookState(*state)), ACTIONS.index(action)
@@ -180,9 +178,7 @@ EMPTY_HAND = {"held": "nothing"}
         ((1, "E", "onion", "empty"), "interact", {}, "useless_interact"),  # facing floor
     ],
 )
-def test_ego_rule(
-    galley: Kitchen, before: tuple[Any, ...], action: str, changes: dict[str, Any], feature: str
-) -> None:
+def test_ego_rule(galley: Kitchen, before: tuple[Any, ...], action: str, changes: dict[str, Any], feature: str) -> None:
     """Every branch of the rule changes what it should, and nothing else."""
     x, *rest = before
     state = CookState(x, 1, *rest)
@@ -232,9 +228,7 @@ def test_read_decisions_of_one_game(galley: Kitchen) -> None:
 def test_read_decisions_ignores_row_order_and_further_columns(galley: Kitchen) -> None:
     """Only the content matters."""
     shuffled = played(score=0.0).sample(frac=1, random_state=1)
-    pd.testing.assert_frame_equal(
-        read_decisions(shuffled, galley), read_decisions(played(), galley)
-    )
+    pd.testing.assert_frame_equal(read_decisions(shuffled, galley), read_decisions(played(), galley))
 
 
 def test_games_do_not_run_into_each_other(galley: Kitchen) -> None:
@@ -288,9 +282,7 @@ def test_transitions_mix_the_ego_rule_with_counts(galley: Kitchen) -> None:
         (1, 1, "W", "nothing", "two onions"): 0.5,
     }
     # Never tried: the ego rule alone.
-    assert successors(galley, table, (2, 1, "N", "soup", "ready"), "down") == {
-        (2, 1, "S", "soup", "ready"): 1.0
-    }
+    assert successors(galley, table, (2, 1, "N", "soup", "ready"), "down") == {(2, 1, "S", "soup", "ready"): 1.0}
 
 
 def test_pseudo_count_weighs_the_ego_rule(galley: Kitchen) -> None:
@@ -301,9 +293,7 @@ def test_pseudo_count_weighs_the_ego_rule(galley: Kitchen) -> None:
         transitions(galley, read_decisions(played(), galley), pseudo_count=0.0)
 
 
-def test_every_recorded_transition_is_possible(
-    cramped_room: Kitchen, decisions: pd.DataFrame
-) -> None:
+def test_every_recorded_transition_is_possible(cramped_room: Kitchen, decisions: pd.DataFrame) -> None:
     """The task covers its training log."""
     table = transitions(cramped_room, decisions)
     sums = table.groupby(["state", "action"])["probability"].sum()
@@ -320,26 +310,20 @@ def test_every_recorded_transition_is_possible(
     assert {(row[:5], row[5], row[6:]) for row in seen} <= possible
 
 
-def test_published_weights_give_the_published_likelihood(
-    cramped_room: Kitchen, decisions: pd.DataFrame
-) -> None:
+def test_published_weights_give_the_published_likelihood(cramped_room: Kitchen, decisions: pd.DataFrame) -> None:
     """Soft value iteration (entropy form, discount 0.95): .82091 nats a decision at the optimum."""
     weights = np.array([6.215, 4.884, -0.021, 1.637, 5.479, -3.054, -3.096, -3.530])
     reward = features(cramped_room) @ weights
     table = transitions(cramped_room, decisions)
     after = table["state"] * len(ACTIONS) + table["action"]
-    successor = csr_array(
-        (table["probability"], (after, table["next_state"])), shape=(reward.size, len(reward))
-    )
+    successor = csr_array((table["probability"], (after, table["next_state"])), shape=(reward.size, len(reward)))
     value = np.zeros(len(reward))
     for _ in range(600):
         q = reward + 0.95 * (successor @ value).reshape(reward.shape)
         value = logsumexp(q, axis=1)
     code = {state: s for s, state in enumerate(states(cramped_room))}
     chosen = decisions[[*STATE, "action"]].itertuples(index=False, name=None)
-    nats = [
-        value[code[CookState(*s)]] - q[code[CookState(*s)], ACTIONS.index(a)] for *s, a in chosen
-    ]
+    nats = [value[code[CookState(*s)]] - q[code[CookState(*s)], ACTIONS.index(a)] for *s, a in chosen]
     assert np.mean(nats) == pytest.approx(0.82091, abs=1e-5)
 
 

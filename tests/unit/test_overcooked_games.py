@@ -79,9 +79,7 @@ def test_games_with_wrong_columns(tmp_path: Path) -> None:
 def test_wrong_games_name_the_row_of_their_file(tmp_path: Path) -> None:
     file = tmp_path / "games.csv"
     pd.concat([game("random0"), game(p0_x=[1, 1, 0])]).to_csv(file, index=False)
-    with pytest.raises(
-        LogError, match=r"games.csv, layout 'cramped_room': p0_x, p0_y: not .*: row 6 has 0, 1"
-    ):
+    with pytest.raises(LogError, match=r"games.csv, layout 'cramped_room': p0_x, p0_y: not .*: row 6 has 0, 1"):
         load_log(KITCHEN, path=file)
 
 

@@ -81,17 +81,11 @@ def prepared(raw: Folder, tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 def each_table() -> list[Any]:
     """One test parameter a table of a card."""
-    return [
-        pytest.param(name, table, id=table["file"])
-        for name in NAMES
-        for table in card(name)["tables"]
-    ]
+    return [pytest.param(name, table, id=table["file"]) for name in NAMES for table in card(name)["tables"]]
 
 
 @pytest.mark.parametrize(("name", "table"), each_table())
-def test_table_equals_the_canonical_one(
-    name: str, table: dict[str, Any], prepared: Folder, real_data: Folder
-) -> None:
+def test_table_equals_the_canonical_one(name: str, table: dict[str, Any], prepared: Folder, real_data: Folder) -> None:
     """Values, columns, order and text of the table are those of the reference copy."""
     made, reference = prepared(name) / table["file"], real_data(name) / table["file"]
     if table["file"].endswith("_participants.csv"):

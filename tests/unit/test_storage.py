@@ -97,9 +97,7 @@ def test_a_cut_json_is_a_sentence(fitted: hs.Fit, tmp_path: Path) -> None:
         hs.load(folder)
 
 
-def test_an_interrupted_save_leaves_nothing(
-    fitted: hs.Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_save_leaves_nothing(fitted: hs.Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
