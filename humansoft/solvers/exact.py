@@ -111,9 +111,9 @@ class ValueIteration:
                 return self._settled(problem, reward, temperature, value, sweep, residual)
             if _diverged(value, temperature):
                 return Outcome(value, _failure(problem), sweep, float("inf"))
-            if problem.discount == 1 and sweep % _LOOK_EVERY == 0:
-                gained = float(change.abs().max())
-                if gained > 0.999 * looked:  # as much with every sweep, for ever
+            if problem.discount == 1 and sweep % max(_LOOK_EVERY, len(value)) == 0:
+                gained = float(change.max())
+                if gained > 0.999 * looked > 0:  # as much with every sweep, for ever
                     return Outcome(value, _failure(problem), sweep, residual)
                 looked = gained
         return Outcome(value, SolveStatus.MAX_STEPS, self.max_steps, residual)

@@ -184,7 +184,15 @@ MODELS: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.fixture(scope="module", params=[(name, planner) for name in MODELS for planner in PLANNERS], ids=" / ".join)
+CASES = [
+    # In the fast run every model meets one planner, and every planner some models.
+    pytest.param((name, planner), id=f"{name} / {planner}", marks=() if (i - j) % 3 == 0 else pytest.mark.slow)
+    for i, name in enumerate(MODELS)
+    for j, planner in enumerate(PLANNERS)
+]
+
+
+@pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     """Every model under every planner."""
     name, planner = request.param
