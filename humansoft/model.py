@@ -177,10 +177,9 @@ class SoftOptimalModel(nn.Module):
         return (len(self.subjects) if self.rows_are_people else len(self.groups)) + 1
 
     def observe(self, log: BehaviorLog, by: Literal["subject", "episode", "decision"] = "subject") -> Observations:
-        """Line the responses of a log up with the policy table, summed ``by`` unit.
+        """Line the responses of a checked log up with the policy table, summed ``by`` unit.
 
-        The log must have passed :func:`humansoft.check` against the task. Missing responses are
-        left out, except by decision, where they keep their place with weight 0.
+        Missing responses are left out, except by decision, where they keep their place with weight 0.
         """
         row_of_subject, _ = self.rows_of(log)
         timed = self.task.horizon is not None

@@ -5,11 +5,10 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from humansoft.codebook import Labels
 from humansoft.data.log import Columns
 from humansoft.errors import Problems, RunError
+from humansoft.fit.packing import deep, flat, pack, unpack
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
@@ -80,13 +80,12 @@ def load(path: str | Path) -> Fit:
 
 
 def _write(fit: Fit, folder: Path) -> None:
-    model, task = fit.model, fit.model.task
     tables = {
-        "params": _flat(fit.params),
+        "params": flat(fit.params),
         "history": fit.history,
         "counts": fit.training.counts,
         "starts": fit.training.starts,
-        "participants": _flat(fit.training.participants),
+        "participants": flat(fit.training.participants),
         **{
             f"covariance_{k}": pd.DataFrame(v.to_numpy())
             for k, v in fit.covariances.tables.items()
@@ -95,8 +94,17 @@ def _write(fit: Fit, folder: Path) -> None:
     }
     for name, table in tables.items():
         table.rename(columns=str).to_parquet(folder / f"{name}.parquet", index=False)
-    save_file(_tensors(model), folder / "tensors.safetensors")
-    record = {
+    save_file(_tensors(fit.model), folder / "tensors.safetensors")
+    record = _record(fit)
+    record["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+    record["checksum"] = _checksum(record)
+    (folder / "fit.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _record(fit: Fit) -> dict[str, Any]:
+    """Return what fit.json holds beside the checksums."""
+    model = fit.model
+    return {
         "format": FORMAT,
         "versions": fit.versions,
         "seed": fit.seed,
@@ -108,26 +116,8 @@ def _write(fit: Fit, folder: Path) -> None:
         "rank": fit.rank,
         "aic": fit.aic,
         "bic": fit.bic,
-        "model": {
-            "planner": model.planner,
-            "temperature": {
-                "kind": type(model.temperature).__name__,
-                **dataclasses.asdict(model.temperature),
-            },
-            "reward": _reward_record(model.reward),
-            "subjects": _pack(model.subjects.values),
-            "groups": _pack(model.groups.values),
-            "parameters": [{**dataclasses.asdict(row), "label": _pack(row.label)} for row in model.table.rows],
-        },
-        "task": {
-            "states": _pack(task.states.values),
-            "actions": _pack(task.actions.values),
-            "contexts": _pack(task.contexts.values),
-            "feature_units": task.feature_units,
-            "discount": task.discount,
-            "horizon": task.horizon,
-            "exact": task.exact,
-        },
+        "model": _model_record(model),
+        "task": _task_record(model.task),
         "training": {
             "columns": dataclasses.asdict(fit.training.columns),
             "dataset": fit.training.dataset,
@@ -137,10 +127,33 @@ def _write(fit: Fit, folder: Path) -> None:
             "kinds": list(fit.covariances.kinds),
             "missing": {k: v for k, v in fit.covariances.tables.items() if isinstance(v, str)},
         },
-        "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())},
     }
-    record["checksum"] = _checksum(record)
-    (folder / "fit.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _model_record(model: SoftOptimalModel) -> dict[str, Any]:
+    return {
+        "planner": model.planner,
+        "temperature": {
+            "kind": type(model.temperature).__name__,
+            **dataclasses.asdict(model.temperature),
+        },
+        "reward": _reward_record(model.reward),
+        "subjects": pack(model.subjects.values),
+        "groups": pack(model.groups.values),
+        "parameters": [{**dataclasses.asdict(row), "label": pack(row.label)} for row in model.table.rows],
+    }
+
+
+def _task_record(task: Task) -> dict[str, Any]:
+    return {
+        "states": pack(task.states.values),
+        "actions": pack(task.actions.values),
+        "contexts": pack(task.contexts.values),
+        "feature_units": task.feature_units,
+        "discount": task.discount,
+        "horizon": task.horizon,
+        "exact": task.exact,
+    }
 
 
 def _verify(path: Path, record: Mapping[str, Any]) -> None:
@@ -161,7 +174,7 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
     tensors = load_file(path / "tensors.safetensors")
     model = _model(record["model"], _task(record["task"], tensors), tensors)
     tables = {p.stem: pd.read_parquet(p) for p in path.glob("*.parquet")}
-    params = _deep(tables["params"], ["name", "label"])
+    params = deep(tables["params"], ["name", "label"])
     found: dict[str, pd.DataFrame | str] = {}
     for kind in ("hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"):
         missing = record["covariances"]["missing"].get(kind)
@@ -182,7 +195,7 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
         training=TrainingData(
             counts=tables["counts"],
             starts=tables["starts"],
-            participants=_deep(tables["participants"], [columns.subject or "subject"]),
+            participants=deep(tables["participants"], [columns.subject or "subject"]),
             columns=columns,
             dataset=record["training"]["dataset"],
             source=record["training"]["source"],
@@ -217,8 +230,8 @@ def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
 
 def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Task:
     return Task(
-        states=Labels("state", _unpack(record["states"])),
-        actions=Labels("action", _unpack(record["actions"])),
+        states=Labels("state", unpack(record["states"])),
+        actions=Labels("action", unpack(record["actions"])),
         transitions=Transitions(tensors["task.successors"], tensors["task.probabilities"]),
         available=tensors["task.available"],
         terminal=tensors["task.terminal"],
@@ -228,7 +241,7 @@ def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Tas
         horizon=record["horizon"],
         initial=tensors.get("task.initial"),
         context=tensors["task.context"],
-        contexts=Labels("context", _unpack(record["contexts"])),
+        contexts=Labels("context", unpack(record["contexts"])),
         exact=record["exact"],
     )
 
@@ -238,11 +251,11 @@ def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Te
     temperature = _TEMPERATURES[given.pop("kind")](**given)
     model = SoftOptimalModel(task, _reward(record["reward"]), temperature, record["planner"])
     model.prior = tensors.get("model.prior")
-    subjects = Labels("subject", _unpack(record["subjects"]))
+    subjects = Labels("subject", unpack(record["subjects"]))
     kind = "subject" if isinstance(temperature, PerSubject) else "group"
-    groups = Labels(kind, _unpack(record["groups"]))
+    groups = Labels(kind, unpack(record["groups"]))
     bound = model.bound_to(subjects, groups, tensors["model.group_of_subject"].numpy())
-    rows = tuple(Parameter(**{**row, "label": _unpack(row["label"])}) for row in record["parameters"])
+    rows = tuple(Parameter(**{**row, "label": unpack(row["label"])}) for row in record["parameters"])
     bound.table = Parameters(rows, *(tensors[f"model.{n}"].numpy() for n in ("basis", "offset", "colors")))
     full = [tensors[f"reward.{n}"].reshape(-1) for n, _ in bound.reward.named_parameters()]
     return bound.at(torch.cat([*full, tensors["model.log_temperature"]]))
@@ -256,7 +269,7 @@ def _reward_record(reward: AbstractReward) -> dict[str, Any]:
         return {
             "kind": "TableReward",
             "over": reward.over,
-            "fixed": [[_pack(k), v] for k, v in reward.fixed.items()],
+            "fixed": [[pack(k), v] for k, v in reward.fixed.items()],
         }
     raise RunError(
         f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved"
@@ -266,34 +279,9 @@ def _reward_record(reward: AbstractReward) -> dict[str, Any]:
 def _reward(record: Mapping[str, Any]) -> AbstractReward:
     if record["kind"] == "LinearReward":
         return LinearReward(record["features"], record["fixed"], record["shared"])
-    return TableReward(record["over"], {_unpack(k): v for k, v in record["fixed"]})
+    return TableReward(record["over"], {unpack(k): v for k, v in record["fixed"]})
 
 
 def _checksum(record: Mapping[str, Any]) -> str:
     content = {key: value for key, value in record.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _pack(label: Any) -> Any:  # noqa: ANN401 - labels are numbers, text, or tuples of them
-    """Write a label as JSON: tuples become lists, numpy numbers plain ones."""
-    if isinstance(label, tuple):
-        return [_pack(part) for part in label]
-    return label.item() if isinstance(label, np.generic) else label
-
-
-def _unpack(label: Any) -> Any:  # noqa: ANN401
-    return tuple(_unpack(part) for part in label) if isinstance(label, list) else label
-
-
-def _flat(table: pd.DataFrame) -> pd.DataFrame:
-    """Turn an index of labels of any type into JSON text columns, which Parquet can hold."""
-    levels: list[list[Hashable]] = [table.index.get_level_values(i).tolist() for i in range(table.index.nlevels)]
-    text = {f"index_{i}": [json.dumps(_pack(v)) for v in level] for i, level in enumerate(levels)}
-    return pd.concat([pd.DataFrame(text), table.reset_index(drop=True)], axis=1)
-
-
-def _deep(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    keys = [c for c in table.columns if c.startswith("index_")]
-    levels = [[_unpack(json.loads(text)) for text in table[key]] for key in keys]
-    index = pd.MultiIndex.from_arrays(levels, names=names) if len(levels) > 1 else pd.Index(levels[0], name=names[0])
-    return table.drop(columns=keys).set_axis(index)

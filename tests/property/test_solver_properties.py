@@ -182,7 +182,7 @@ def test_a_clone_doubles_the_odds_of_a_single_decision(seed: int, alpha: float) 
     np.testing.assert_allclose((pair[:, 2:].sum(dim=1) / pair[:, :2].sum(dim=1)).numpy(), 2 * odds.numpy(), rtol=1e-8)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(seeds, sizes, planners)
 def test_many_people_at_once_are_each_alone(seed: int, size: int, planner: str) -> None:
     world, reward = draw(seed, size)
@@ -197,7 +197,7 @@ def test_many_people_at_once_are_each_alone(seed: int, size: int, planner: str) 
             )
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(seeds, sizes, alphas, planners)
 def test_a_union_of_contexts_is_each_context_alone(seed: int, size: int, alpha: float, planner: str) -> None:
     tasks = {}

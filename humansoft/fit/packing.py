@@ -1,0 +1,35 @@
+"""Labels of any type in JSON and Parquet: numbers, text, and tuples of them."""
+
+import json
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def pack(label: Any) -> Any:  # noqa: ANN401 - labels are numbers, text, or tuples of them
+    """Write a label as JSON: tuples become lists, numpy numbers plain ones."""
+    if isinstance(label, tuple):
+        return [pack(part) for part in label]
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def unpack(label: Any) -> Any:  # noqa: ANN401
+    """Read a label back: lists become tuples."""
+    return tuple(unpack(part) for part in label) if isinstance(label, list) else label
+
+
+def flat(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn an index of labels of any type into JSON text columns, which Parquet can hold."""
+    levels: list[list[Hashable]] = [table.index.get_level_values(i).tolist() for i in range(table.index.nlevels)]
+    text = {f"index_{i}": [json.dumps(pack(v)) for v in level] for i, level in enumerate(levels)}
+    return pd.concat([pd.DataFrame(text), table.reset_index(drop=True)], axis=1)
+
+
+def deep(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Turn the JSON text columns of :func:`flat` back into the index."""
+    keys = [c for c in table.columns if c.startswith("index_")]
+    levels = [[unpack(json.loads(text)) for text in table[key]] for key in keys]
+    index = pd.MultiIndex.from_arrays(levels, names=names) if len(levels) > 1 else pd.Index(levels[0], name=names[0])
+    return table.drop(columns=keys).set_axis(index)
