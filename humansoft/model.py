@@ -281,6 +281,7 @@ class SoftOptimalModel(nn.Module):
 
     def _solvable(self, expansion: Expansion, factor: float) -> bool:
         trial = copy.copy(self)
+        trial.solver = None  # the bound is the problem's own: find it with the fastest solver
         trial._parameters = dict(self._parameters)
         trial.log_temperature = nn.Parameter(self.log_temperature.detach() + float(np.log(factor)))
         with torch.no_grad():
