@@ -287,12 +287,6 @@ class SoftOptimalModel(nn.Module):
         with torch.no_grad():
             return trial(expansion, tracked_steps=0).status is SolveStatus.CONVERGED
 
-    def policy(self, log: BehaviorLog) -> Policy:
-        """Return the policy of the people of a log, in the contexts in which they occur there."""
-        row, _ = self.rows_of(log)
-        state = self.task.states.encode(log.codebook.states.values)[log.state]
-        return self.policy_on(log.codebook.subjects, row, self.expand(row[log.subject], state))
-
     def policy_on(self, subjects: Labels, row: Index, expansion: Expansion) -> Policy:
         """Return the policy of people with these rows on an expansion that has been laid out."""
         with torch.no_grad():

@@ -133,52 +133,30 @@ def _name_scale(bound: SoftOptimalModel, contained: Real) -> Named:
 
 def _name(bound: SoftOptimalModel, vector: Real) -> Named:
     names, weights = _support(bound, vector, _SMALL)
+    return names, weights, _sentence(bound, vector, names, weights)
+
+
+def _sentence(bound: SoftOptimalModel, vector: Real, names: tuple[str, ...], weights: tuple[float, ...]) -> str:
     if len(names) == 1:
-        return (
-            names,
-            weights,
-            (f"`{names[0]}` has no effect on behavior in the visited states; fix it, fixed={{{_key(names[0])}: 0}}"),
-        )
-    fix = f"fix one of them, for example fixed={{{_key(names[-1])}: 0}}"
-    pair = len(names) == 2 and "log_temperature" not in names[1]
-    if pair:
+        return f"`{names[0]}` has no effect on behavior in the visited states; fix it, fixed={{{names[0]!r}: 0}}"
+    fix = f"fix one of them, for example fixed={{{names[-1]!r}: 0}}"
+    if len(names) == 2 and "log_temperature" not in names[1]:
         ratio = -weights[1] / weights[0]
         combination = f"{names[1]} {'+' if ratio >= 0 else '-'} {_number(abs(ratio), bound.task.discount)}{names[0]}"
-        return (
-            names,
-            weights,
-            f"`{names[0]}` and `{names[1]}` trade off: only {combination} is identified; {fix}",
-        )
+        return f"`{names[0]}` and `{names[1]}` trade off: only {combination} is identified; {fix}"
     moving = [row for row, change in zip(bound.table.rows, vector, strict=True) if abs(change) > _SMALL]
     if any(row.kind == "log_temperature" for row in moving):
         weights_of = tuple(dict.fromkeys(row.name for row in moving if row.kind == "reward"))
         fixed = [row for row in bound.table.rows if row.kind == "reward" and row.fixed not in (None, 0.0)]
         anchors = list(dict.fromkeys(f"`{row.name}`" for row in fixed))  # once, also where everybody has their own
         return (
-            names,
-            weights,
-            (
-                f"{_listed((*weights_of, 'temperature'))} move together: fixing "
-                f"{' and '.join(anchors) or 'what is fixed'} "
-                f"gives them no scale, because other weights can take its place; fix one more, for example "
-                f"fixed={{{_key(weights_of[0] if weights_of else 'temperature')}: ...}}, or use temperature=Fixed(1)"
-            ),
+            f"{_listed((*weights_of, 'temperature'))} move together: fixing {' and '.join(anchors) or 'what is fixed'} "
+            f"gives them no scale, because other weights can take its place; fix one more, for example "
+            f"fixed={{{(weights_of or ('temperature',))[0]!r}: ...}}, or use temperature=Fixed(1)"
         )
     if _is_constant(bound, vector):
-        return (
-            names,
-            weights,
-            (f"{_listed(names)} add up to a constant: the same amount more for every action changes nothing; {fix}"),
-        )
-    return (
-        names,
-        weights,
-        f"{_listed(names)} trade off: a combination of them leaves behavior unchanged; {fix}",
-    )
-
-
-def _key(name: str) -> str:
-    return repr(name)
+        return f"{_listed(names)} add up to a constant: the same amount more for every action changes nothing; {fix}"
+    return f"{_listed(names)} trade off: a combination of them leaves behavior unchanged; {fix}"
 
 
 def _number(ratio: float, discount: float) -> str:
