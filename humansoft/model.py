@@ -212,7 +212,7 @@ class SoftOptimalModel(nn.Module):
         """
         rewards = self.reward(self.task)
         unknown = (self._average @ self.log_temperature)[None]
-        row_temperature = torch.cat([self.log_temperature[self._temperature_row()], unknown]).exp()
+        row_temperature = torch.cat([self.log_temperature[self.temperature_row()], unknown]).exp()
         if rewards.shape[0] > 1:
             rewards = torch.cat([rewards, rewards.mean(dim=0, keepdim=True)])
         reward = rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
@@ -238,7 +238,7 @@ class SoftOptimalModel(nn.Module):
         people = np.bincount(self.group_of_subject, minlength=len(rows)) * (inner if inner.any() else 1.0)
         return torch.from_numpy(people / people.sum()).to(DTYPE)
 
-    def _temperature_row(self) -> Tensor:
+    def temperature_row(self) -> Tensor:
         """Return the temperature's place for each row with parameters of its own."""
         rows = self.group_of_subject if self.rows_are_people else np.arange(len(self.groups))
         return torch.from_numpy(rows)

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from humansoft._types import DTYPE
+from humansoft.fit.directions import Directions, curvature
 from humansoft.model import SoftOptimalModel
+from humansoft.solvers.derivatives import Derivatives
 from humansoft.solvers.expansion import Observations
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 
@@ -37,6 +39,7 @@ class Likelihood:
     model: SoftOptimalModel
     observations: Observations
     _warm: Tensor | None = field(default=None, repr=False)
+    _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
 
     def start(self) -> Float[Tensor, " P"]:
         """Return the model's current parameters as one vector."""
@@ -95,24 +98,17 @@ class Likelihood:
         return gradient.numpy()
 
     def hessian(self, full: Float[Tensor, " P"]) -> Real:
-        """Return the exact Hessian of log L [P, P].
-
-        Parameters of one color (the temperatures of different people) never meet, so one
-        Hessian-vector product yields the rows of all of them.
-        """
-        full = full.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.value(full, tracked_steps=2), full, create_graph=True)
-        colors = self.model.table.colors
-        products = np.zeros((len(colors), int(colors.max(initial=-1)) + 1))
-        for color in range(products.shape[1]):
-            direction = torch.from_numpy((colors == color).astype(np.float64))
-            (product,) = torch.autograd.grad(gradient @ direction, full, retain_graph=True)
-            products[:, color] = product.numpy()
-        member = self.belongs.astype(np.float64)
-        meets = member @ member.T > 0
-        size = member.sum(axis=1)
-        by_row = products[:, colors]  # right where the row's parameter has the fewer people
-        return np.where(meets, np.where(size[:, None] <= size[None, :], by_row, by_row.T), 0.0)
+        """Return the exact Hessian of log L [P, P]."""
+        derivatives, counts = self._derivatives(full), self._counts
+        found = self.directions.gathered(derivatives.hessian(counts, self.observations.expansion.row))
+        if not self.model.reward.is_linear:
+            weights = full[: -len(self.model.groups)].detach()
+            pull = derivatives.reward_gradient(counts)
+            size = len(weights)
+            found[:size, :size] += curvature(
+                lambda w: (pull * self._laid_out(self.directions.reward_at(w))).sum(), weights
+            )
+        return found
 
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors].
@@ -123,26 +119,62 @@ class Likelihood:
             full: parameter vector.
             shift: a change of reward [S, A]; its derivative is appended as a last column.
         """
-        full = full.detach().requires_grad_()
-        colors = self.model.table.colors
-        step = torch.zeros((), dtype=DTYPE, requires_grad=True)
-        log_prob = self.log_prob(full) if shift is None else self._shifted(full, shift * step)
-        assert log_prob is not None, "derivatives are asked for at feasible parameters only"
-        dual = torch.zeros_like(log_prob, requires_grad=True)  # grad of grad: J v from J^T
-        inputs = (full,) if shift is None else (full, step)
-        gradients = torch.autograd.grad(log_prob, inputs, dual, create_graph=True)
-        columns = [gradients[0] @ torch.from_numpy((colors == c).astype(np.float64)) for c in range(colors.max() + 1)]
-        columns += list(gradients[1:])
-        return np.column_stack([torch.autograd.grad(column, dual, retain_graph=True)[0].numpy() for column in columns])
+        scores = self._derivatives(full, shift).scores.flatten(0, 1)
+        found: Real = scores[
+            torch.from_numpy(self.observations.position), torch.from_numpy(self.observations.action)
+        ].numpy()
+        return found
 
-    def _shifted(self, full: Tensor, shift: Tensor) -> Tensor | None:
-        """Log probabilities with ``shift`` added to the reward."""
-        reward = self.model.reward
-        handle = reward.register_forward_hook(lambda _module, _inputs, output: output + shift)
-        try:
-            return self.log_prob(full)
-        finally:
-            handle.remove()
+    def expected_information(self, full: Float[Tensor, " P"]) -> Real:
+        """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
+        by_row = self._derivatives(full).information(self._counts.sum(dim=-1), self.observations.expansion.row)
+        return self.directions.gathered(by_row)
+
+    @cached_property
+    def directions(self) -> Directions:
+        """What moves with each color of parameters."""
+        return Directions(self.model)
+
+    @cached_property
+    def _counts(self) -> Float[Tensor, "T M A"]:
+        """How often each action was seen in each state (and time)."""
+        seen, num_actions = self.observations, len(self.model.task.actions)
+        times, size = self.model.task.horizon or 1, len(seen.expansion.state)
+        place = seen.position * num_actions + seen.action
+        counts = np.bincount(place, weights=seen.weight, minlength=times * size * num_actions)
+        return torch.from_numpy(counts.astype(np.float64).reshape(times, size, num_actions))
+
+    def _derivatives(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Derivatives:
+        """Return the derivatives at a feasible parameter vector; those of the last one are kept."""
+        key = full.detach().numpy().tobytes()
+        if shift is None and self._latest is not None and self._latest[0] == key:
+            return self._latest[1]
+        with torch.no_grad():
+            solution = self.solve(full, tracked_steps=0)
+        assert solution.status is SolveStatus.CONVERGED, "derivatives are asked for at feasible parameters only"
+        expansion, directions = self.observations.expansion, self.directions
+        reward = self._laid_out(directions.reward(full))
+        if shift is not None:
+            reward = torch.cat([reward, shift[expansion.state][..., None]], dim=-1)
+        log_temperature = full[-len(self.model.groups) :].detach()[self.model.temperature_row()][expansion.row]
+        inside = (log_temperature.abs() < LOG_TEMPERATURE_LIMIT).to(DTYPE)
+        moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
+        derivatives = Derivatives(
+            expansion.problem,
+            solution,
+            log_temperature.clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT).exp(),
+            reward,
+            inside[:, None] * torch.from_numpy(moved),
+            plan_hard=self.model.planner == "boltzmann",
+        )
+        if shift is None:
+            self._latest = (key, derivatives)
+        return derivatives
+
+    def _laid_out(self, rewards: Tensor) -> Tensor:
+        """Give each state of the expansion the entries of its row and state."""
+        expansion = self.observations.expansion
+        return rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
 
     @cached_property
     def every_action(self) -> "Likelihood":
@@ -160,24 +192,9 @@ class Likelihood:
             Observations(seen.expansion, position[playable], action[playable], visits[playable], person, person),
         )
 
-    def expected_information(self, full: Float[Tensor, " P"]) -> Real:
-        """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
-        everything = self.every_action
-        everything._warm = self._warm
-        scores = everything.scores(everything.jacobian(full))
-        with torch.no_grad():
-            log_prob = everything.log_prob(full, tracked_steps=0)
-        assert log_prob is not None, "information is asked for at feasible parameters only"
-        weight = everything.observations.weight * np.exp(log_prob.numpy())
-        information: Real = (scores.T @ scores.multiply(weight[:, None])).toarray()
-        return information
-
     def scores(self, jacobian: Real) -> csr_array:
         """Return d log pi(a|s) / d parameters of each observation as a sparse matrix [N, P]."""
-        table, person = self.model.table, self.observations.person
-        owner = np.zeros((len(self.model.subjects), jacobian.shape[1]), dtype=np.int64)
-        for p, color in enumerate(table.colors):
-            owner[self.belongs[p], color] = p
+        owner = self.directions.owner[self.directions.row_of_person][self.observations.person]
         count, width = jacobian.shape
         rows = np.repeat(np.arange(count), width)
-        return csr_array((jacobian.ravel(), (rows, owner[person].ravel())), shape=(count, len(table)))
+        return csr_array((jacobian.ravel(), (rows, owner.ravel())), shape=(count, len(self.model.table)))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,8 +22,13 @@ class AbstractReward(nn.Module, ABC):
         parameters_of(task, subjects): one :class:`Parameter` for each number of these tensors,
             in the order of ``self.parameters()``.
 
+    It MAY say ``is_linear = True`` when ``forward`` is linear in the parameters (no offset): the reward's
+    derivatives are then worked out once, and not again at every step.
+
     It then gets: likelihood, fitting, standard errors, identification, prediction, simulation.
     """
+
+    is_linear: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, task: Task, subjects: Sequence[Hashable]) -> None:

@@ -27,6 +27,8 @@ class LinearReward(AbstractReward):
         LinearReward(features=all, fixed={'step': -1.0}, shared=True)
     """
 
+    is_linear = True
+
     def __init__(
         self,
         features: Sequence[str] | None = None,

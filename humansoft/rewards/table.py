@@ -25,6 +25,8 @@ class TableReward(AbstractReward):
         fixed: entries that are known: state label (or ``(state, action)``) -> value.
     """
 
+    is_linear = True
+
     def __init__(
         self, over: Literal["state", "state_action"] = "state", fixed: Mapping[Hashable, float] | None = None
     ) -> None:

@@ -199,7 +199,7 @@ def solve_stationary(
             value = newton_step(problem, reward, planning, value, found.system)
     q = action_value(problem, reward, value)
     log_policy = log_soft_policy(q, problem.log_prior, temperature)
-    return SoftSolution(value, q, log_policy, found.status, found.num_steps, found.residual)
+    return SoftSolution(value, q, log_policy, found.status, found.num_steps, found.residual, found.system)
 
 
 def feasible_bound(is_feasible: Callable[[float], bool], infeasible: float) -> float:

@@ -43,8 +43,18 @@ class Problem:
         return _Pattern.of(self)
 
     def expected_next(self, value: Tensor) -> Tensor:
-        """Return E[value(s') | s, a] as [M, A]."""
-        return (self.probabilities * value[self.successors]).sum(dim=-1)
+        """Return E[value(s') | s, a] as [M, A] of values [M], or as [M, A, C] of C columns of values [M, C]."""
+        if value.ndim == 1:
+            return (self.probabilities * value[self.successors]).sum(dim=-1)
+        found = torch.zeros((*self.log_prior.shape, value.shape[1]), dtype=value.dtype, device=value.device)
+        for k in range(self.successors.shape[2]):  # one successor at a time: no table of [M, A, K, C]
+            found.addcmul_(self.probabilities[:, :, k, None], value[self.successors[:, :, k]])
+        return found
+
+    def flow(self, mass: Tensor) -> Tensor:
+        """Return where mass [M, A] on states and actions goes in one step, as [M]: expected_next transposed."""
+        arriving = (self.probabilities * mass[:, :, None]).ravel()
+        return torch.zeros_like(self.log_prior[:, 0]).index_add_(0, self.successors.ravel(), arriving)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +107,8 @@ class LinearSystem:
         """Return M^-1 right (or M^-T right), differentiable in ``policy`` and ``right``."""
         return _Solve.apply(policy, right, self, transposed)  # type: ignore[no-any-return,no-untyped-call]
 
-    def _solve(self, right: Tensor, transposed: bool) -> Tensor:
+    def apply_inverse(self, right: Tensor, transposed: bool = False) -> Tensor:
+        """Return M^-1 right (or M^-T right) of one [M] or several columns [M, C], without derivatives."""
         vector: npt.NDArray[np.float64] = right.detach().numpy()
         solution = self._factor.solve(vector, "T" if transposed else "N")  # type: ignore[call-overload]
         return torch.from_numpy(solution)
@@ -108,7 +119,7 @@ class _Solve(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, policy: Tensor, right: Tensor, system: LinearSystem, transposed: bool) -> Tensor:  # noqa: ANN401
-        solution = system._solve(right, transposed)
+        solution = system.apply_inverse(right, transposed)
         ctx.save_for_backward(policy, solution)
         ctx.system, ctx.transposed = system, transposed
         return solution

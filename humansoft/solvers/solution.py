@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from humansoft.solvers.problem import LinearSystem
+
 
 class SolveStatus(enum.Enum):
     """How a solver ended; the value is the sentence a user reads."""
@@ -33,6 +35,7 @@ class SoftSolution:
         status: how the solver ended.
         num_steps: Newton steps or sweeps taken.
         residual: largest |T(V) - V| relative to the temperature and size of V at the end.
+        system: the factorised I - discount * P_pi of the solution's plan, where a solver made one.
     """
 
     value: Float[Tensor, "*T M"]
@@ -41,3 +44,4 @@ class SoftSolution:
     status: SolveStatus
     num_steps: int
     residual: float
+    system: LinearSystem | None = None

@@ -1,0 +1,160 @@
+"""Exact first and second derivatives of soft-optimal behavior, in closed form.
+
+Along directions j of the parameters, with dr_j the change of reward and c_j = d log(temperature) / dj, the
+solution Q, V, pi at temperature alpha of prior p0 changes as (implicit function theorem, SCIENCE 4.1)
+
+    dV_j          = M^-1 (E_pi[dr_j] + c_j (V - E_pi[Q])),     M = I - discount * P_pi
+    dQ_j          = dr_j + discount * E[dV_j(s')]
+    d log pi_j    = (A_j - E_pi[A_j]) / alpha,                 A_j = dQ_j - c_j Q
+    d2V_jk        = M^-1 (c_j c_k (V - E_pi[Q]) + alpha * Cov_pi(d log pi_j, d log pi_k))
+
+for rewards that are linear in the parameters; others add their own second derivative. The log-likelihood of
+counts n(s, a), with g = (n - n(s) pi) / alpha and u = M^-T (discount * P' g), then has the second derivative
+
+    sum g (c_j c_k Q - c_j dQ_k - c_k dQ_j) + sum_s u c_j c_k (V - E_pi[Q]) + sum_s (alpha u - n) Cov_pi(.,.)
+
+A plan made with the hard maximum does not curve: there only n Cov_pi and the terms in g are left. With a
+horizon, M^-1 is backward recursion and M^-T forward recursion over time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from humansoft.solvers.bellman import policy_of
+from humansoft.solvers.problem import LinearSystem, Problem
+from humansoft.solvers.solution import SoftSolution
+
+
+@dataclass(frozen=True, eq=False)
+class Derivatives:
+    """Derivatives of a solution along C directions; tables have a time axis [T] in front (T = 1 without horizon).
+
+    Attributes:
+        problem: the decision process (M states).
+        solution: its solution.
+        temperature: [M] temperature of each state.
+        reward: [M, A, C] change of the reward along each direction.
+        log_temperature: [M, C] change of the log temperature along each direction.
+        plan_hard: whether the plan was made with the hard maximum (the "boltzmann" planner).
+    """
+
+    problem: Problem
+    solution: SoftSolution
+    temperature: Float[Tensor, " M"]
+    reward: Float[Tensor, "M A C"]
+    log_temperature: Float[Tensor, "M C"]
+    plan_hard: bool
+
+    @cached_property
+    def policy(self) -> Float[Tensor, "T M A"]:
+        """What people do."""
+        return self._timed(self.solution.log_policy.exp())
+
+    @cached_property
+    def scores(self) -> Float[Tensor, "T M A C"]:
+        """Change of log pi(a|s) along each direction; 0 where the action cannot be chosen."""
+        steered = self._q_change - self.log_temperature[:, None, :] * self._q[..., None]
+        mean = (self.policy[..., None] * steered).sum(dim=2, keepdim=True)
+        playable = self.problem.playable[:, :, None]
+        return torch.where(playable, steered - mean, 0.0) / self.temperature[:, None, None]
+
+    def hessian(self, counts: Float[Tensor, "T M A"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
+        """Return the second derivative of sum(counts * log pi), the part of each row (blocks of equal number).
+
+        Args:
+            counts: how often each action was seen in each state (and time).
+            rows: [M] number of the row each state belongs to, in ascending order.
+        """
+        visits = counts.sum(dim=-1)
+        pull, adjoint = self._adjoint(counts)
+        if self.plan_hard:
+            adjoint = torch.zeros_like(adjoint)  # a hard plan is linear in the reward as long as nobody changes it
+        weight = (self.temperature * adjoint - visits)[..., None] * self.policy
+        bend = (pull * self._q).sum(dim=-1) + adjoint * self._uncertainty
+        found = []
+        for block in _blocks(rows):
+            scores, c = self.scores[:, block], self.log_temperature[block]
+            spread = torch.einsum("tmaj,tmak->jk", scores * weight[:, block][..., None], scores)
+            slope = torch.einsum("tma,mj,tmak->jk", pull[:, block], c, self._q_change[:, block])
+            curve = torch.einsum("tm,mj,mk->jk", bend[:, block], c, c)
+            found.append(spread + curve - slope - slope.T)
+        return torch.stack(found)
+
+    def information(self, visits: Float[Tensor, "T M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
+        """Return sum over visits of E_pi[score score'], the part of each row; see :meth:`hessian`."""
+        weight = visits[..., None] * self.policy
+        return torch.stack(
+            [
+                torch.einsum("tmaj,tmak->jk", self.scores[:, b] * weight[:, b][..., None], self.scores[:, b])
+                for b in _blocks(rows)
+            ]
+        )
+
+    def reward_gradient(self, counts: Float[Tensor, "T M A"]) -> Float[Tensor, "M A"]:
+        """Return the derivative of sum(counts * log pi) by the reward of every state and action."""
+        pull, adjoint = self._adjoint(counts)
+        return (pull + adjoint[..., None] * self._plan).sum(dim=0)
+
+    @cached_property
+    def _q(self) -> Tensor:
+        return self._timed(torch.where(self.problem.playable, self.solution.q, 0.0))
+
+    @cached_property
+    def _plan(self) -> Tensor:
+        """[T, M, A] the policy that the plan counts on."""
+        if not self.plan_hard:
+            return self.policy
+        return policy_of(self._timed(self.solution.q), self.problem.log_prior, torch.zeros_like(self.temperature))
+
+    @cached_property
+    def _uncertainty(self) -> Tensor:
+        """[T, M] V - E_pi[Q]: temperature times the entropy (or minus the divergence); 0 for hard plans."""
+        if self.plan_hard:
+            return torch.zeros_like(self._timed(self.solution.value))
+        return self._timed(self.solution.value) - (self._plan * self._q).sum(dim=-1)
+
+    @cached_property
+    def _q_change(self) -> Tensor:
+        """[T, M, A, C] dQ along each direction."""
+        gain = (self._plan[..., None] * self.reward).sum(dim=2)
+        gain = gain + self.log_temperature * self._uncertainty[..., None]
+        if self.problem.horizon is None:
+            change = self._system.apply_inverse(gain[0])
+            return (self.reward + self.problem.discount * self.problem.expected_next(change))[None]
+        following = torch.zeros_like(gain[0])
+        found = []
+        for plan, own in zip(self._plan.flip(0), gain.flip(0), strict=True):
+            ahead = self.problem.discount * self.problem.expected_next(following)
+            found.append(self.reward + ahead)
+            following = own + (plan[..., None] * ahead).sum(dim=1)
+        return torch.stack(found[::-1])
+
+    def _adjoint(self, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return g [T, M, A] (derivative by Q) and u [T, M] (derivative by V through all later steps)."""
+        visits = counts.sum(dim=-1, keepdim=True)
+        pull = (counts - visits * self.policy) / self.temperature[:, None]
+        discount, problem = self.problem.discount, self.problem
+        if problem.horizon is None:
+            return pull, self._system.apply_inverse(discount * problem.flow(pull[0]), transposed=True)[None]
+        adjoint = [torch.zeros_like(pull[0, :, 0])]
+        for own, plan in zip(pull[:-1], self._plan[:-1], strict=True):
+            adjoint.append(discount * problem.flow(own + adjoint[-1][:, None] * plan))
+        return pull, torch.stack(adjoint)
+
+    @cached_property
+    def _system(self) -> LinearSystem:
+        return self.solution.system or LinearSystem(self.problem, self._plan[0])
+
+    def _timed(self, table: Tensor) -> Tensor:
+        return table[None] if self.problem.horizon is None else table
+
+
+def _blocks(rows: Tensor) -> Iterator[slice]:
+    """Return the stretch of states of each row, rows without states included as empty stretches."""
+    ends = torch.cumsum(torch.bincount(rows), 0).tolist()
+    return (slice(low, high) for low, high in zip([0, *ends[:-1]], ends, strict=True))
