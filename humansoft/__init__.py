@@ -39,8 +39,10 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.rewards.base import AbstractReward as AbstractReward
     from humansoft.rewards.linear import LinearReward as LinearReward
     from humansoft.rewards.table import TableReward as TableReward
-    from humansoft.solvers.exact import Newton as Newton
-    from humansoft.solvers.exact import ValueIteration as ValueIteration
+    from humansoft.solvers.fixed_point import Anderson as Anderson
+    from humansoft.solvers.fixed_point import ValueIteration as ValueIteration
+    from humansoft.solvers.linear import Desirability as Desirability
+    from humansoft.solvers.newton import Newton as Newton
     from humansoft.solvers.policy import Policy as Policy
     from humansoft.tasks.task import Task as Task
     from humansoft.temperature import Fixed as Fixed
@@ -52,12 +54,14 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AbstractReward": "rewards.base",
+    "Anderson": "solvers.fixed_point",
     "BehaviorLog": "data.log",
     "DecisionDataModule": "fit.learner",
+    "Desirability": "solvers.linear",
     "Fit": "fit.result",
     "Fixed": "temperature",
     "LinearReward": "rewards.linear",
-    "Newton": "solvers.exact",
+    "Newton": "solvers.newton",
     "PerGroup": "temperature",
     "PerSubject": "temperature",
     "Policy": "solvers.policy",
@@ -66,7 +70,7 @@ _HOME = {
     "SoftOptimalModel": "model",
     "TableReward": "rewards.table",
     "Task": "tasks.task",
-    "ValueIteration": "solvers.exact",
+    "ValueIteration": "solvers.fixed_point",
     "check": "checking",
     "compare": "evaluate.compare",
     "fit": "fit.point",

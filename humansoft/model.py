@@ -21,7 +21,7 @@ from humansoft.solvers.exact import Solver, feasible_bound, solve_stationary
 from humansoft.solvers.expansion import Expansion, Observations, expand
 from humansoft.solvers.finite_horizon import solve_finite_horizon
 from humansoft.solvers.policy import Policy
-from humansoft.solvers.solution import SoftSolution, SolveStatus
+from humansoft.solvers.solution import Outcome, SoftSolution, SolveStatus
 from humansoft.tasks.comparison import same_task
 from humansoft.tasks.task import Task
 from humansoft.temperature import (
@@ -202,13 +202,21 @@ class SoftOptimalModel(nn.Module):
         """Lay out the (row, context) pairs that occur, under this model's reference policy."""
         return expand(self.task, row, state, self._num_rows, log_prior(self.task, self.planner, self.prior))
 
-    def forward(self, expansion: Expansion, *, tracked_steps: int = 1, start: Tensor | None = None) -> SoftSolution:
+    def forward(
+        self,
+        expansion: Expansion,
+        *,
+        differentiable: bool = True,
+        start: Tensor | None = None,
+        solved: Outcome | None = None,
+    ) -> SoftSolution:
         """Solve for all people at once; gradients reach the reward and ``log_temperature``.
 
         Args:
             expansion: the (row, context) pairs to solve for.
-            tracked_steps: order of the derivatives that are wanted (0, 1 or 2).
+            differentiable: whether first derivatives are wanted.
             start: [M] value to start from.
+            solved: what was found at these very parameters before.
         """
         rewards = self.reward(self.task)
         unknown = (self._average @ self.log_temperature)[None]
@@ -227,7 +235,8 @@ class SoftOptimalModel(nn.Module):
             plan_hard=hard,
             solver=self.solver,
             start=start,
-            tracked_steps=tracked_steps,
+            solved=solved,
+            differentiable=differentiable,
         )
 
     @property
@@ -277,7 +286,7 @@ class SoftOptimalModel(nn.Module):
             SolveError: with the feasible bound of the temperature where there is one.
         """
         with torch.no_grad():
-            self.require_solved(self(expansion, tracked_steps=0), expansion)
+            self.require_solved(self(expansion, differentiable=False), expansion)
 
     def _solvable(self, expansion: Expansion, factor: float) -> bool:
         trial = copy.copy(self)
@@ -285,11 +294,11 @@ class SoftOptimalModel(nn.Module):
         trial._parameters = dict(self._parameters)
         trial.log_temperature = nn.Parameter(self.log_temperature.detach() + float(np.log(factor)))
         with torch.no_grad():
-            return trial(expansion, tracked_steps=0).status is SolveStatus.CONVERGED
+            return trial(expansion, differentiable=False).status is SolveStatus.CONVERGED
 
     def policy_on(self, subjects: Labels, row: Index, expansion: Expansion) -> Policy:
         """Return the policy of people with these rows on an expansion that has been laid out."""
         with torch.no_grad():
-            solution = self(expansion, tracked_steps=0)
+            solution = self(expansion, differentiable=False)
         self.require_solved(solution, expansion)
         return Policy(self.task, subjects, row, expansion, solution.value, solution.log_policy)

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from threadpoolctl import threadpool_limits
+
+_inside = ContextVar("_inside", default=False)
 
 
 @contextmanager
@@ -14,10 +17,14 @@ def one_thread() -> Iterator[None]:
     The solvers work on vectors of a few thousand numbers, many times in a row. On two busy cores,
     spinning threads made such a fit ten times slower. The user's setting comes back afterwards.
     """
-    before = torch.get_num_threads()
+    if _inside.get():  # looking through the loaded libraries takes milliseconds: once is enough
+        yield
+        return
+    before, token = torch.get_num_threads(), _inside.set(True)
     torch.set_num_threads(1)
     try:
         with threadpool_limits(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
+        _inside.reset(token)

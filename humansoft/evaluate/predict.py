@@ -85,7 +85,7 @@ def log_probabilities(
         raise ModelError(f"the fit does not know {len(strangers)} of the subjects{why}: {shortlist(strangers)}")
     observed = model.observe(log, by="decision")
     with torch.no_grad():
-        solution = model(observed.expansion, tracked_steps=0)
+        solution = model(observed.expansion, differentiable=False)
     model.require_solved(solution, observed.expansion)
     table = solution.log_policy.reshape(-1, len(model.task.actions)).numpy()
     return table[observed.position], known

@@ -1,6 +1,7 @@
 """From an optimum to a Fit: standard errors, status, notes, and what is kept of the log."""
 
 import platform
+from functools import cache
 from importlib import metadata
 
 import numpy as np
@@ -36,7 +37,7 @@ def assemble(
     """Turn an optimum into a :class:`Fit`: errors, status, notes, and what is kept of the log."""
     bound, table = likelihood.model, likelihood.model.table
     errors = covariances(likelihood, full, log)
-    value = float(likelihood.value(torch.from_numpy(full), tracked_steps=0))
+    value = float(likelihood.value(torch.from_numpy(full), differentiable=False))
     status = _status(likelihood, full, table, boundary, report, value)
     params = _params(table, full, boundary, errors.std_errors(), errors.kinds)
     return Fit(
@@ -51,7 +52,7 @@ def assemble(
         history=pd.DataFrame({"step": np.arange(1, len(history) + 1), "log_likelihood": history}),
         training=_training(bound, log),
         seed=seed,
-        versions=_versions(),
+        versions=dict(_versions()),
     )
 
 
@@ -157,6 +158,7 @@ def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
     )
 
 
+@cache
 def _versions() -> dict[str, str]:
     names = ("humansoft", "torch", "pytorch-lightning", "scipy", "numpy", "pandas")
     found = {"python": platform.python_version()}

@@ -166,7 +166,7 @@ def _draw(likelihood: Likelihood, generator: np.random.Generator) -> Real:
         free = np.linalg.lstsq(table.basis, wanted - table.offset, rcond=None)[0]
         full: Real = table.basis @ free + table.offset
         with torch.no_grad():
-            if bool(torch.isfinite(likelihood.value(torch.from_numpy(full), tracked_steps=0))):
+            if bool(torch.isfinite(likelihood.value(torch.from_numpy(full), differentiable=False))):
                 return full
     raise SolveError(
         "no parameter values were found at which the model has a solution: with the entropy planner and discount 1, "
@@ -183,7 +183,7 @@ def _reduced(likelihood: Likelihood, full: Real) -> tuple[Real, Real]:
     point = torch.from_numpy(full)
     jacobian = likelihood.jacobian(point)
     with torch.no_grad():
-        log_prob = likelihood.log_prob(point, tracked_steps=0)
+        log_prob = likelihood.log_prob(point, differentiable=False)
     assert log_prob is not None
     weighted = jacobian * np.sqrt(likelihood.weight.numpy() * np.exp(log_prob.numpy()))[:, None]
     table, person = likelihood.model.table, likelihood.observations.person

@@ -87,7 +87,7 @@ class SoftOptimalLearner(pl.LightningModule):
     def is_feasible(self) -> bool:
         """Whether the problem has a solution at the current free vector."""
         with torch.no_grad():
-            return math.isfinite(float(self.likelihood.value(self.full, tracked_steps=0)))
+            return math.isfinite(float(self.likelihood.value(self.full, differentiable=False)))
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:  # noqa: ANN401
         """Return the mean negative log-likelihood of a decision, infinity where it has no solution."""

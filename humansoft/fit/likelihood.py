@@ -16,7 +16,7 @@ from humansoft.fit.directions import Directions, curvature
 from humansoft.model import SoftOptimalModel
 from humansoft.solvers.derivatives import Derivatives
 from humansoft.solvers.expansion import Observations
-from humansoft.solvers.solution import SoftSolution, SolveStatus
+from humansoft.solvers.solution import Outcome, SoftSolution, SolveStatus
 
 Real = npt.NDArray[np.float64]
 
@@ -39,6 +39,7 @@ class Likelihood:
     model: SoftOptimalModel
     observations: Observations
     _warm: Tensor | None = field(default=None, repr=False)
+    _solved: tuple[bytes, Outcome] | None = field(default=None, repr=False)
     _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
 
     def start(self) -> Float[Tensor, " P"]:
@@ -46,22 +47,26 @@ class Likelihood:
         tensors = [p.detach().reshape(-1) for p in (*self.model.reward.parameters(), self.model.log_temperature)]
         return torch.cat(tensors)
 
-    def solve(self, full: Float[Tensor, " P"], tracked_steps: int) -> SoftSolution:
+    def solve(self, full: Float[Tensor, " P"], differentiable: bool) -> SoftSolution:
         """Solve the model at a parameter vector; derivatives flow back to ``full``."""
         named = list(self.model.reward.named_parameters())
         sizes = [p.numel() for _, p in named] + [self.model.log_temperature.numel()]
         chunks = torch.split(full, sizes)
         values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks[:-1], strict=True)}
         values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
-        options = {"tracked_steps": tracked_steps, "start": self._warm}
+        here = full.detach().numpy().tobytes()
+        known = self._solved[1] if self._solved and self._solved[0] == here else None
+        options = {"differentiable": differentiable, "start": self._warm, "solved": known}
         solution: SoftSolution = functional_call(self.model, values, (self.observations.expansion,), options)
-        if solution.status is SolveStatus.CONVERGED and self.model.task.horizon is None:
-            self._warm = solution.value.detach()
+        if self.model.task.horizon is None:
+            self._solved = (here, solution.outcome())
+            if solution.status is SolveStatus.CONVERGED:
+                self._warm = solution.value.detach()
         return solution
 
-    def log_prob(self, full: Float[Tensor, " P"], tracked_steps: int = 1) -> Float[Tensor, " N"] | None:
+    def log_prob(self, full: Float[Tensor, " P"], differentiable: bool = True) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
-        solution = self.solve(full, tracked_steps)
+        solution = self.solve(full, differentiable)
         if solution.status is not SolveStatus.CONVERGED:
             return None
         table = solution.log_policy.reshape(-1, len(self.model.task.actions))
@@ -73,9 +78,9 @@ class Likelihood:
         """[N] weight of each observation."""
         return torch.from_numpy(self.observations.weight).to(DTYPE)
 
-    def value(self, full: Float[Tensor, " P"], tracked_steps: int = 1) -> Tensor:
+    def value(self, full: Float[Tensor, " P"], differentiable: bool = True) -> Tensor:
         """Return the log-likelihood, minus infinity where the problem has no solution."""
-        log_prob = self.log_prob(full, tracked_steps)
+        log_prob = self.log_prob(full, differentiable)
         return torch.tensor(-torch.inf, dtype=DTYPE) if log_prob is None else (self.weight * log_prob).sum()
 
     @cached_property
@@ -150,7 +155,7 @@ class Likelihood:
         if shift is None and self._latest is not None and self._latest[0] == key:
             return self._latest[1]
         with torch.no_grad():
-            solution = self.solve(full, tracked_steps=0)
+            solution = self.solve(full, differentiable=False)
         assert solution.status is SolveStatus.CONVERGED, "derivatives are asked for at feasible parameters only"
         expansion, directions = self.observations.expansion, self.directions
         reward = self._laid_out(directions.reward(full))

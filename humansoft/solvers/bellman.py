@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from humansoft.solvers.problem import LinearSystem, Problem
+from humansoft.solvers.linear_system import LinearSystem, linear_system
+from humansoft.solvers.problem import Problem
 
 _TIE = 1e-10  # actions this close in Q, relative to its size, are equally good
 
@@ -25,6 +26,21 @@ def _gaps(q: Tensor, playable: Tensor) -> tuple[Tensor, Tensor]:
     top = torch.where(ended, 0.0, masked.amax(dim=-1)).detach()
     # Subtract the maximum before dividing by a tiny temperature: exp never overflows.
     return top, torch.where(playable, q - top[..., None], 0.0)
+
+
+def soft_backup(
+    q: Float[Tensor, "... A"], log_prior: Float[Tensor, "... A"], temperature: Float[Tensor, "..."]
+) -> tuple[Float[Tensor, "..."], Float[Tensor, "... A"]]:
+    """Return V and log pi(a|s) of action values, at temperatures above 0 (both at the price of one).
+
+    Where nothing can be done V is 0; unplayable actions have log probability -inf.
+    """
+    playable = torch.isfinite(log_prior)
+    ended = ~playable.any(dim=-1)
+    top, gaps = _gaps(q, playable)
+    scores = log_prior + gaps / temperature[..., None]
+    total = torch.where(ended, 0.0, torch.logsumexp(torch.where(ended[..., None], 0.0, scores), dim=-1))
+    return torch.where(ended, 0.0, top + temperature * total), scores - total[..., None]
 
 
 def soft_value(
@@ -43,25 +59,18 @@ def soft_value(
         >>> soft_value(q, uniform, torch.tensor([0.5])).item()
         1.0
     """
+    if temperature.any():
+        return soft_backup(q, log_prior, temperature)[0]
     playable = torch.isfinite(log_prior)
-    top, gaps = _gaps(q, playable)
-    ended = ~playable.any(dim=-1)
-    if not temperature.any():
-        best = torch.where(playable, q, -torch.inf).argmax(dim=-1, keepdim=True)
-        return torch.where(ended, 0.0, q.gather(-1, best).squeeze(-1))
-    scores = torch.where(ended[..., None], 0.0, log_prior) + gaps / temperature[..., None]
-    return torch.where(ended, 0.0, top + temperature * torch.logsumexp(scores, dim=-1))
+    best = torch.where(playable, q, -torch.inf).argmax(dim=-1, keepdim=True)
+    return torch.where(playable.any(dim=-1), q.gather(-1, best).squeeze(-1), 0.0)
 
 
 def log_soft_policy(
     q: Float[Tensor, "... A"], log_prior: Float[Tensor, "... A"], temperature: Float[Tensor, "..."]
 ) -> Float[Tensor, "... A"]:
     """Return log pi(a|s), -inf for unplayable actions (and everywhere in an ended state)."""
-    playable = torch.isfinite(log_prior)
-    _, gaps = _gaps(q, playable)
-    ended = ~playable.any(dim=-1, keepdim=True)
-    scores = torch.where(ended, 0.0, log_prior) + gaps / temperature[..., None]
-    return torch.where(playable, torch.log_softmax(scores, dim=-1), -torch.inf)
+    return soft_backup(q, log_prior, temperature)[1]
 
 
 def policy_of(
@@ -80,6 +89,19 @@ def action_value(problem: Problem, reward: Float[Tensor, "M A"], value: Float[Te
     return reward + problem.discount * problem.expected_next(value)
 
 
+def plan_backup(
+    problem: Problem, reward: Float[Tensor, "M A"], temperature: Float[Tensor, " M"], value: Float[Tensor, " M"]
+) -> tuple[Float[Tensor, " M"], Float[Tensor, "M A"]]:
+    """Return T(V) and the policy that attains it; at temperature 0, what the policy of all best actions gets."""
+    q = action_value(problem, reward, value)
+    if temperature.any():
+        target, log_policy = soft_backup(q, problem.log_prior, temperature)
+        return target, log_policy.exp()
+    # Value and derivative are those of one policy, also where actions tie.
+    policy = policy_of(q, problem.log_prior, temperature)
+    return torch.where(problem.playable, policy * q, 0.0).sum(dim=-1), policy
+
+
 def newton_step(
     problem: Problem,
     reward: Float[Tensor, "M A"],
@@ -90,23 +112,18 @@ def newton_step(
     """Return V + (I - discount P_pi)^-1 (T(V) - V): one Newton step = one soft policy iteration.
 
     Iterated it solves the soft Bellman equation; taken once more with autograd from the solution
-    it carries the exact first derivative, taken twice the exact second one (implicit function
-    theorem, STYLE 5.4).
+    it carries the exact first derivative (implicit function theorem, STYLE 5.4). Derivatives of
+    higher order are in :mod:`humansoft.solvers.derivatives`.
 
     Args:
         problem: the decision process.
         reward: reward of every state and action.
         temperature: planning temperature of every state.
         value: where the step starts.
-        system: the factorised matrix, when the policy of ``value`` has been factorised before.
+        system: the matrix of the policy of ``value``, when it has been made before.
     """
-    q = action_value(problem, reward, value)
-    policy = policy_of(q, problem.log_prior, temperature)
-    if temperature.any():
-        target = soft_value(q, problem.log_prior, temperature)
-    else:  # what the policy gets, so that value and derivative are those of one policy where actions tie
-        target = torch.where(problem.playable, policy * q, 0.0).sum(dim=-1)
-    system = system or LinearSystem(problem, policy)
+    target, policy = plan_backup(problem, reward, temperature, value)
+    system = system or linear_system(problem, policy)
     return value + system.solve(policy, target - value)
 
 
@@ -125,7 +142,7 @@ def policy_value(
     """Return the soft value of a fixed policy: sum of r - alpha * log(pi / p0), discounted."""
     ratio = torch.where(policy > 0, policy.clamp_min(torch.finfo(policy.dtype).tiny).log() - problem.log_prior, 0.0)
     gain = torch.where(policy > 0, policy * (reward - temperature[:, None] * ratio), 0.0).sum(dim=-1)
-    return LinearSystem(problem, policy).solve(policy, gain)
+    return linear_system(problem, policy).solve(policy, gain)
 
 
 def greedy_mask(q: Float[Tensor, "... A"], playable: Bool[Tensor, "... A"]) -> Bool[Tensor, "... A"]:

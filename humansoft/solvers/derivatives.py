@@ -26,7 +26,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from humansoft.solvers.bellman import policy_of
-from humansoft.solvers.problem import LinearSystem, Problem
+from humansoft.solvers.linear_system import LinearSystem, linear_system
+from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import SoftSolution
 
 
@@ -148,7 +149,7 @@ class Derivatives:
 
     @cached_property
     def _system(self) -> LinearSystem:
-        return self.solution.system or LinearSystem(self.problem, self._plan[0])
+        return self.solution.system or linear_system(self.problem, self._plan[0])
 
     def _timed(self, table: Tensor) -> Tensor:
         return table[None] if self.problem.horizon is None else table

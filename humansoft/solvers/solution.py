@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from humansoft.solvers.problem import LinearSystem
+from humansoft.solvers.linear_system import LinearSystem
 
 
 class SolveStatus(enum.Enum):
@@ -22,6 +22,25 @@ class SolveStatus(enum.Enum):
         "step cost something, or use a discount below 1; under planner='entropy', where each step earns up to "
         "temperature * log(actions), also a lower temperature or planner='kl' helps."
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a value solver found.
+
+    Attributes:
+        value: [M] V.
+        status: how the solver ended.
+        num_steps: Newton steps or sweeps taken.
+        residual: largest correction or residual at the end, relative to what the solver stops on.
+        system: the linear system of its last policy, where it made one.
+    """
+
+    value: Float[Tensor, " M"]
+    status: SolveStatus
+    num_steps: int
+    residual: float
+    system: LinearSystem | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,3 +64,7 @@ class SoftSolution:
     num_steps: int
     residual: float
     system: LinearSystem | None = None
+
+    def outcome(self) -> Outcome:
+        """Return what the value solver found, to be used again at the same numbers."""
+        return Outcome(self.value.detach(), self.status, self.num_steps, self.residual, self.system)

@@ -18,7 +18,7 @@ from humansoft.solvers.bellman import (
 )
 from humansoft.solvers.exact import solve_stationary
 from humansoft.solvers.finite_horizon import solve_finite_horizon
-from humansoft.solvers.problem import LinearSystem
+from humansoft.solvers.linear_system import FactorisedSystem
 from humansoft.solvers.solution import SolveStatus
 from tests.oracle import reference
 from tests.oracle.reference import PLANNERS, Array, Planner, World
@@ -123,7 +123,7 @@ def test_newton_needs_few_steps_at_any_discount() -> None:
     for discount in (0.9, 0.999, 0.99999):
         world, reward = costly_world(4, discount)
         problem = problem_of(world, reference.weights(world, "kl"), discount)
-        solution = solve_stationary(problem, tensor(reward), temperatures(world, 0.3), tracked_steps=0)
+        solution = solve_stationary(problem, tensor(reward), temperatures(world, 0.3), differentiable=False)
         assert solution.status is SolveStatus.CONVERGED
         assert solution.num_steps <= 12
         backup = soft_value(solution.q, problem.log_prior, temperatures(world, 0.3))
@@ -365,7 +365,7 @@ def test_the_linear_solve_is_differentiable_twice(transposed: bool) -> None:
 
     def solve(logits: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         policy = torch.softmax(logits, dim=-1)
-        return LinearSystem(problem, policy).solve(policy, right, transposed=transposed)
+        return FactorisedSystem(problem, policy).solve(policy, right, transposed=transposed)
 
     check: Callable[..., bool] = torch.autograd.gradcheck
     assert check(solve, (logits, right), atol=1e-7)

@@ -10,7 +10,7 @@ import torch
 
 import humansoft as hs
 from humansoft.fit.likelihood import Likelihood
-from humansoft.solvers.bellman import soft_value
+from humansoft.solvers.bellman import action_value, log_soft_policy, newton_step, soft_value
 from humansoft.solvers.exact import solve_stationary
 from humansoft.solvers.expansion import Observations
 from tests.oracle import reference
@@ -277,9 +277,11 @@ def tracked(
     for person in range(4):
         alpha = parameters[features.shape[-1] + person].exp().expand(len(world.available))
         reward = features @ parameters[: features.shape[-1]]
-        total = (
-            total + (counts[person] * solve_stationary(problem, reward, alpha, tracked_steps=steps).log_policy).sum()
-        )
+        value = solve_stationary(problem, reward.detach(), alpha.detach()).value
+        for _ in range(steps):
+            value = newton_step(problem, reward, alpha, value)
+        q = action_value(problem, reward, value)
+        total = total + (counts[person] * log_soft_policy(q, problem.log_prior, alpha)).sum()
     return total
 
 

@@ -29,7 +29,7 @@ def test_values_and_policies_stay_finite(planner: reference.Planner, alpha: floa
     problem = problem_of(world, reference.weights(world, planner), 0.95)
     reward = torch.from_numpy(np.random.default_rng(2).normal(size=(8, 3)) * spread).requires_grad_()
     alphas = temperatures(world, alpha).requires_grad_()
-    solution = solve_stationary(problem, reward, alphas, plan_hard=planner == "boltzmann", tracked_steps=2)
+    solution = solve_stationary(problem, reward, alphas, plan_hard=planner == "boltzmann", differentiable=True)
     assert solution.status is SolveStatus.CONVERGED
     policy = solution.log_policy.exp()
     assert torch.allclose(policy.sum(dim=-1), torch.ones(8, dtype=torch.float64), atol=1e-12)
@@ -241,7 +241,7 @@ def test_sweeps_have_patience_with_long_ways(gain: float) -> None:
     problem = Problem(successors, torch.ones(size, 1, 1, dtype=torch.float64), log_prior, 1.0)
     reward = torch.full((size, 1), gain, dtype=torch.float64)
     ones = torch.ones(size, dtype=torch.float64)
-    found = solve_stationary(problem, reward, ones, plan_hard=True, solver=hs.ValueIteration(), tracked_steps=0)
+    found = solve_stationary(problem, reward, ones, plan_hard=True, solver=hs.ValueIteration(), differentiable=False)
     assert found.status is SolveStatus.CONVERGED
     assert found.value[0] == gain * (size - 1)
 

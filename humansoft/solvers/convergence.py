@@ -1,0 +1,47 @@
+"""When a value solver may stop, and what it says where there is nothing to find."""
+
+import torch
+from torch import Tensor
+
+from humansoft.solvers.linear_system import LinearSystem
+from humansoft.solvers.problem import Problem
+from humansoft.solvers.solution import SolveStatus
+
+_EPS = torch.finfo(torch.float64).eps
+_ENDLESS = 1e12  # a policy that takes this many steps to end is one that never does, but for rounding
+
+
+def scaled(change: Tensor, value: Tensor, temperature: Tensor) -> float:
+    """Largest change relative to what matters (temperature) unless it is below rounding."""
+    size = value.abs()
+    # V = alpha * log(...) is rounded in units of alpha as well as of V itself
+    rounding = 8 * _EPS * (size.max() + temperature) if len(size) else size
+    unit = torch.minimum(torch.where(temperature > 0, temperature, torch.inf), 1 + size)
+    beyond = torch.where(change.abs() <= rounding, 0.0, change.abs())
+    return float((beyond / unit).max()) if len(size) else 0.0
+
+
+def diverged(value: Tensor, temperature: Tensor) -> bool:
+    """Whether values have left every range in which they could be a solution."""
+    return not bool(torch.isfinite(value).all()) or bool(value.abs().max() > 1e15 * (1 + temperature.max()))
+
+
+def failure(problem: Problem) -> SolveStatus:
+    """Return what it means that no solution was found."""
+    return SolveStatus.INFEASIBLE if problem.discount == 1 else SolveStatus.MAX_STEPS
+
+
+def settled(problem: Problem, system: LinearSystem) -> SolveStatus:
+    """Return CONVERGED, or INFEASIBLE where the policy of a settled value never ends."""
+    return SolveStatus.CONVERGED if problem.discount < 1 or _ends(problem, system) else SolveStatus.INFEASIBLE
+
+
+def _ends(problem: Problem, system: LinearSystem) -> bool:
+    """Whether the policy of a system reaches an end: its expected times are at least 1, and not endless.
+
+    Beyond the feasible temperature, Newton can land on a root that is no value of any policy, or on
+    values so large that rounding hides that they grow for ever.
+    """
+    acting = problem.playable.any(dim=-1)
+    steps = system.apply_inverse(acting.to(problem.log_prior.dtype))
+    return bool(((steps[acting] >= 1 - 1e-6) & (steps[acting] <= _ENDLESS)).all())
