@@ -108,6 +108,7 @@ def _bisect(
     likelihood: Likelihood, full: Real, flagged: npt.NDArray[np.bool_], goal: Real, ends: tuple[float, float]
 ) -> Real:
     """Find, for all flagged temperatures at once, where the log-likelihood falls to ``goal``."""
+    likelihood = likelihood.of_people(np.any(likelihood.belongs[flagged], axis=0))  # the others do not move
     good = np.where(flagged, ends[0], full)  # the limit, where the likelihood is best
     poor = np.where(flagged, ends[1], full)
     for _ in range(_BISECTIONS):

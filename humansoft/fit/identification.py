@@ -186,16 +186,27 @@ def _reduced(likelihood: Likelihood, full: Real) -> tuple[Real, Real]:
         log_prob = likelihood.log_prob(point, differentiable=False)
     assert log_prob is not None
     weighted = jacobian * np.sqrt(likelihood.weight.numpy() * np.exp(log_prob.numpy()))[:, None]
-    table, person = likelihood.model.table, likelihood.observations.person
-    blocks = []
-    for b in np.unique(person):
-        triangle: Real = np.linalg.qr(weighted[person == b], mode="r")  # type: ignore[assignment]
-        columns = np.zeros((len(triangle), len(table)))
-        mine = np.flatnonzero(likelihood.belongs[:, b])
-        columns[:, mine] = triangle[:, table.colors[mine]]
-        blocks.append(columns @ table.basis)
+    table = likelihood.model.table
     size = np.abs(table.basis).T @ (1 / table.scales) / np.abs(table.basis).sum(axis=0)
-    return np.vstack(blocks) * size, size
+    return _by_person(likelihood, weighted)[0] * size, size
+
+
+def _by_person(likelihood: Likelihood, weighted: Real) -> tuple[Real, Real]:
+    """Reduce each person's rows of derivatives [N, colors, and more columns] by QR, which keeps all products.
+
+    Returns:
+        The reduced rows in free parameters [rows, P_free], and their further columns [rows, ...].
+    """
+    table, person, owner = likelihood.model.table, likelihood.observations.person, likelihood.directions.owner
+    order = np.argsort(person, kind="stable")
+    people, first = np.unique(person[order], return_index=True)
+    blocks, further = [], []
+    for b, rows in zip(people, np.split(weighted[order], first[1:]), strict=True):
+        triangle: Real = np.linalg.qr(rows, mode="r")  # type: ignore[assignment]
+        mine = owner[likelihood.directions.row_of_person[b]]
+        blocks.append(triangle[:, : len(mine)] @ table.basis[mine])
+        further.append(triangle[:, len(mine) :])
+    return np.vstack(blocks), np.vstack(further)
 
 
 def _notes(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> list[str]:
@@ -241,8 +252,9 @@ def planners_agree(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) 
     rows = derivatives * np.sqrt(likelihood.weight.numpy())[:, None]
     # In units of each person's temperature the wage is the same for everybody.
     temperature = _temperature_of(bound, full)[likelihood.observations.person]
-    wanted = rows[:, -1] * temperature
-    free = likelihood.scores(rows[:, :-1]).toarray() @ bound.table.basis
+    rows[:, -1] *= temperature
+    free, further = _by_person(likelihood, rows)
+    wanted = further[:, 0]
     if np.abs(wanted).max(initial=0.0) <= STRUCTURAL * max(np.abs(free).max(initial=0.0), 1e-300):
         return True
     if isinstance(bound.temperature, Fixed) and free.shape[1] == 0:

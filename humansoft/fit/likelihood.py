@@ -181,6 +181,19 @@ class Likelihood:
         expansion = self.observations.expansion
         return rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
 
+    def of_people(self, kept: npt.NDArray[np.bool_]) -> "Likelihood":
+        """Return the part of the likelihood that some people [B] contribute; only their problems are solved."""
+        seen, size = self.observations, len(self.observations.expansion.state)
+        mine = kept[seen.person]
+        time, place = np.divmod(seen.position[mine], size)
+        row, state = seen.expansion.row.numpy()[place], seen.expansion.state.numpy()[place]
+        expansion = self.model.expand(row, state)
+        position = time * len(expansion.state) + expansion.place(self.model.task, row, state)
+        part = Observations(
+            expansion, position, seen.action[mine], seen.weight[mine], seen.person[mine], seen.unit[mine]
+        )
+        return Likelihood(self.model, part)
+
     @cached_property
     def every_action(self) -> "Likelihood":
         """The likelihood of all playable actions in all visited states, weighted by visits."""

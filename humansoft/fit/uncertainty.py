@@ -122,7 +122,7 @@ def _inverse(matrix: Real, what: str) -> tuple[Real | None, str]:
 
 def _episode_likelihood(likelihood: Likelihood, log: BehaviorLog) -> Likelihood:
     finer = Likelihood(likelihood.model, likelihood.model.observe(log, by="episode"))
-    finer._warm = likelihood._warm  # the same problem, only counted more finely
+    finer._warm, finer._solved = likelihood._warm, likelihood._solved  # the same problem, only counted more finely
     return finer
 
 

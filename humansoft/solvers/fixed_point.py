@@ -84,6 +84,9 @@ class Anderson:
                 return Outcome(target, failure(problem), sweep, float("inf"))
             if residual > 2 * best:  # mixing went astray: start over from plain sweeps
                 targets, changes = [], []
+            if problem.discount == 1 and sweep == max(_LOOK_EVERY, len(value)):
+                # Perhaps there is nothing to find, which plain sweeps can tell.
+                return ValueIteration(self.tolerance, self.max_steps).value(problem, reward, temperature, target)
             best = min(best, residual)
             targets, changes = [*targets[-self.memory :], target], [*changes[-self.memory :], change]
             value = _mixed(targets, changes)

@@ -53,10 +53,12 @@ class Desirability:
     def value(self, problem: Problem, reward: Tensor, temperature: Tensor, start: Tensor | None) -> Outcome:
         """Find V from a guess; never raises."""
         if applies_to(problem, temperature):
-            for guess in (start, self._safe_guess(problem, reward, temperature)):
+            outcome = None if start is None else self._from_guess(problem, reward, temperature, start)
+            if outcome is None:
+                guess = self._safe_guess(problem, reward, temperature)
                 outcome = None if guess is None else self._from_guess(problem, reward, temperature, guess)
-                if outcome is not None:
-                    return outcome
+            if outcome is not None:
+                return outcome
         return Newton(self.tolerance).value(problem, reward, temperature, start)
 
     def _safe_guess(self, problem: Problem, reward: Tensor, temperature: Tensor) -> Tensor | None:
