@@ -56,13 +56,22 @@ class Likelihood:
         values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
         here = full.detach().numpy().tobytes()
         known = self._solved[1] if self._solved and self._solved[0] == here else None
-        options = {"differentiable": differentiable, "start": self._warm, "solved": known}
+        options = {"differentiable": differentiable, "start": self._guess(full.detach()), "solved": known}
         solution: SoftSolution = functional_call(self.model, values, (self.observations.expansion,), options)
         if self.model.task.horizon is None:
             self._solved = (here, solution.outcome())
             if solution.status is SolveStatus.CONVERGED:
                 self._warm = solution.value.detach()
         return solution
+
+    def _guess(self, full: Tensor) -> Tensor | None:
+        """Return where to start: the last value, carried along its derivative where that is known."""
+        if self._latest is None or self._warm is None:
+            return self._warm
+        there, derivatives = self._latest
+        moved = np.append(full.numpy() - np.frombuffer(there), 0.0)  # owner -1: nothing moves
+        step = torch.from_numpy(moved[self.directions.owner])[self.observations.expansion.row]
+        return derivatives.solution.value + (derivatives.value_change * step).sum(dim=1)
 
     def log_prob(self, full: Float[Tensor, " P"], differentiable: bool = True) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""

@@ -120,16 +120,23 @@ class Derivatives:
         return self._timed(self.solution.value) - (self._plan * self._q).sum(dim=-1)
 
     @cached_property
+    def value_change(self) -> Float[Tensor, "M C"]:
+        """Change of V along each direction, without a horizon."""
+        return self._system.apply_inverse(self._gain[0])
+
+    @cached_property
+    def _gain(self) -> Tensor:
+        """[T, M, C] what a step along each direction adds to V at once, later states held."""
+        return (self._plan[..., None] * self.reward).sum(dim=2) + self.log_temperature * self._uncertainty[..., None]
+
+    @cached_property
     def _q_change(self) -> Tensor:
         """[T, M, A, C] dQ along each direction."""
-        gain = (self._plan[..., None] * self.reward).sum(dim=2)
-        gain = gain + self.log_temperature * self._uncertainty[..., None]
         if self.problem.horizon is None:
-            change = self._system.apply_inverse(gain[0])
-            return (self.reward + self.problem.discount * self.problem.expected_next(change))[None]
-        following = torch.zeros_like(gain[0])
+            return (self.reward + self.problem.discount * self.problem.expected_next(self.value_change))[None]
+        following = torch.zeros_like(self._gain[0])
         found = []
-        for plan, own in zip(self._plan.flip(0), gain.flip(0), strict=True):
+        for plan, own in zip(self._plan.flip(0), self._gain.flip(0), strict=True):
             ahead = self.problem.discount * self.problem.expected_next(following)
             found.append(self.reward + ahead)
             following = own + (plan[..., None] * ahead).sum(dim=1)
