@@ -30,7 +30,8 @@ def check(log: BehaviorLog, task: Task) -> pd.DataFrame:
     r"""List every problem of a log under a task, worst first.
 
     Under an exact task a transition of probability 0 is an error; under one estimated from data it
-    was only never seen, which is a warning, and the row is scored.
+    was only never seen, which is a warning, and the row is scored. Of a counted log
+    nothing is said about the order of decisions and the ends of episodes.
 
     Args:
         log: the decisions.
@@ -72,11 +73,11 @@ def require_valid(log: BehaviorLog, task: Task) -> pd.DataFrame:
 
 
 def _row(finding: Finding, log: BehaviorLog) -> tuple[str, str, int, float, str, str]:
-    count = int(finding.rows.sum())
+    count, total = int(log.table_rows[finding.rows].sum()), log.num_decisions
     shown = np.flatnonzero(finding.rows if finding.shown is None else finding.shown)[:_MOST_PLACES].tolist()
     places = [log.where(place) for place in shown]
-    first = f", first {places[0]}" if places and count < len(log) else ""
+    first = f", first {places[0]}" if places and count < total else ""
     example = f": {finding.example(shown[0])}" if finding.example and shown else ""
-    text = f"{count:,} of {len(log):,} rows {finding.what}{first}{example}"
+    text = f"{count:,} of {total:,} rows {finding.what}{first}{example}"
     message = f"{text}{'' if text.endswith(('.', '?')) else '.'} {finding.advice}".strip()
-    return finding.problem, finding.severity, count, count / max(len(log), 1), "; ".join(places), message
+    return finding.problem, finding.severity, count, count / max(total, 1), "; ".join(places), message

@@ -1,6 +1,8 @@
 """Tables from files: CSV, TSV or Parquet, where a damaged file becomes a sentence."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +23,21 @@ def read_table(path: Path, error: type[HumansoftError]) -> pd.DataFrame:
     Raises:
         HumansoftError: as ``error``: no such file, unknown suffix, empty, damaged or wrongly encoded.
     """
+    separator = separator_of(path, error)
+    with damage_as(path, error):
+        # In one piece, lest a long column gets a type per piece. "n/a", missing in BIDS, is known to pandas.
+        frame = pd.read_parquet(path) if separator is None else pd.read_csv(path, sep=separator, low_memory=False)
+    if frame.empty:
+        raise error(f"{path.name} has a header but no rows")
+    return frame
+
+
+def separator_of(path: Path, error: type[HumansoftError]) -> str | None:
+    """Return what separates the cells of a text file, ``None`` for Parquet.
+
+    Raises:
+        HumansoftError: as ``error``: no such file or unknown suffix.
+    """
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
         lost = f" The folder {path.parent} does not exist or is empty."
@@ -29,18 +46,18 @@ def read_table(path: Path, error: type[HumansoftError]) -> pd.DataFrame:
     kind = next((s for s in reversed(suffixes) if s in (*_TEXT, *_PARQUET)), None)
     if kind is None:
         raise error(f"{path.name}: cannot tell the format from the name; use .csv, .tsv or .parquet")
-    frame = _parse(path, kind, error)
-    if frame.empty:
-        raise error(f"{path.name} has a header but no rows")
-    return frame
+    return _TEXT.get(kind)
 
 
-def _parse(path: Path, kind: str, error: type[HumansoftError]) -> pd.DataFrame:
+@contextmanager
+def damage_as(path: Path, error: type[HumansoftError]) -> Iterator[None]:
+    """Turn what parsers raise on a damaged file into a sentence.
+
+    Raises:
+        HumansoftError: as ``error``.
+    """
     try:
-        if kind in _PARQUET:
-            return pd.read_parquet(path)
-        # In one piece, lest a long column gets a type per piece. "n/a", missing in BIDS, is known to pandas.
-        return pd.read_csv(path, sep=_TEXT[kind], low_memory=False)
+        yield
     except UnicodeDecodeError as cause:
         raise error(
             f"{path.name} is not UTF-8 text (byte {cause.start}: {cause.reason}); save it as UTF-8, "

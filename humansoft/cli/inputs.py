@@ -86,12 +86,13 @@ def read_log(options: LogOptions) -> BehaviorLog:
             raise UsageError("which log? Give the file of a log, or --dataset NAME")
         if options.path is not None:
             raise UsageError("--path says where a data set lies: it needs --dataset NAME")
-        return read(options.log, **columns, participants=options.participants)
+        return read(options.log, **columns, participants=options.participants, **_counting(options))
     _require_no_columns(options)
     if options.log is None:
+        _require_not_counted(options.counted)
         return load_log(options.dataset, options.path)
     # Decisions that `split` or `simulate` wrote, in the data set's own columns.
-    return read(options.log, **dataclasses.asdict(load_log(options.dataset).columns))
+    return read(options.log, **dataclasses.asdict(load_log(options.dataset).columns), **_counting(options))
 
 
 def read_log_and_task(options: LogOptions, task_file: Path | None) -> tuple[BehaviorLog, Task]:
@@ -104,15 +105,18 @@ def read_log_and_task(options: LogOptions, task_file: Path | None) -> tuple[Beha
         raise UsageError("which task? Give --task FILE (a task file, .toml) or --dataset NAME")
     if task_file is not None:
         log = read_log(options)
-        return log, Task.from_toml(task_file, counts=log.transition_counts())
+        # A counted log may not know what followed; a task that is estimated from it then says that counts are lacking.
+        known = not log.counted or log.columns.next_state is not None
+        return log, Task.from_toml(task_file, counts=log.transition_counts() if known else None)
     assert options.dataset is not None
     if options.log is not None:
         return read_log(options), load_dataset(options.dataset)[1]
     _require_no_columns(options)
+    _require_not_counted(options.counted)
     return load_dataset(options.dataset, options.path)
 
 
-def read_log_of_run(fit: Fit, file: Path | None, participants: Path | None) -> BehaviorLog:
+def read_log_of_run(fit: Fit, file: Path | None, participants: Path | None, counted: bool = False) -> BehaviorLog:
     """Read a log in the same columns as the one that was fitted.
 
     Raises:
@@ -120,12 +124,15 @@ def read_log_of_run(fit: Fit, file: Path | None, participants: Path | None) -> B
     """
     training = fit.training
     if training.dataset is not None:
+        _require_not_counted(counted)
         if participants is not None:
             raise UsageError(f"the run was fitted to data set {training.dataset!r}: leave out --participants")
         return load_log(training.dataset, file)
     if file is None:
         raise UsageError(f"which log? The run was fitted to {training.source}: give that file, or another like it")
-    return read(file, **dataclasses.asdict(training.columns), participants=participants)
+    grouping = fit.model.temperature.column if isinstance(fit.model.temperature, PerGroup) else None
+    keep = [grouping] if counted and participants is None and grouping else []
+    return read(file, **dataclasses.asdict(training.columns), participants=participants, counted=counted, keep=keep)
 
 
 def build_model(options: ModelOptions, task: Task) -> SoftOptimalModel:
@@ -148,6 +155,19 @@ def _columns_of(options: LogOptions) -> dict[str, Any]:
         if given:
             columns[role] = None if role in _MAY_LACK and given.lower() == NOTHING else given
     return columns
+
+
+def _counting(options: LogOptions) -> dict[str, Any]:
+    """Return how to read a file: row by row, or counted."""
+    keep = split_names(options.keep)
+    if keep and not options.counted:
+        raise UsageError("--keep belongs to --counted: without it, all columns of the log are there")
+    return {"counted": options.counted, "keep": keep}
+
+
+def _require_not_counted(counted: bool) -> None:
+    if counted:
+        raise UsageError("data sets of the catalogue are small enough: leave out --counted")
 
 
 def _require_no_columns(options: LogOptions) -> None:

@@ -101,12 +101,15 @@ def _print_datasets(known: pd.DataFrame) -> None:
     say("`humansoft datasets NAME` shows the card of one: columns, licence, citation, caveats.")
 
 
-def sizes(log: BehaviorLog) -> dict[str, int]:
-    """Return how large a log is."""
-    return {"num_decisions": len(log), "num_subjects": len(log.subjects), "num_episodes": log.num_episodes}
+def sizes(log: BehaviorLog) -> dict[str, int | None]:
+    """Return how large a log is; a counted one has no episodes."""
+    episodes = None if log.counted else log.num_episodes
+    return {"num_decisions": log.num_decisions, "num_subjects": len(log.subjects), "num_episodes": episodes}
 
 
 def describe_sizes(log: BehaviorLog) -> str:
     """Say how large a log is."""
     people = counted(len(log.subjects), "person", "people")
-    return f"{people}, {counted(log.num_episodes, 'episode')}, {counted(len(log), 'decision')}"
+    kept = f"{len(log):,} of them distinct" if log.counted else counted(log.num_episodes, "episode")
+    decisions = counted(log.num_decisions, "decision")
+    return ", ".join([people, decisions, kept] if log.counted else [people, kept, decisions])

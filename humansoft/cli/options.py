@@ -28,6 +28,9 @@ Unknown = Annotated[
     str,
     typer.Option(metavar="average|raise", help="People the run does not know: take the average temperature, or stop."),
 ]
+Counted = Annotated[
+    bool, typer.Option("--counted", help="Large logs: sum equal decisions while reading (no episodes, no steps).")
+]
 
 
 def _column(role: str) -> Any:  # noqa: ANN401 - as typer.Option
@@ -71,6 +74,10 @@ class LogOptions:
     weight: Annotated[str | None, _column("How often a row counts.")] = None
     terminated: Annotated[str | None, _column("True where the task ended.")] = None
     truncated: Annotated[str | None, _column("True where only the recording stopped.")] = None
+    counted: Counted = False
+    keep: Annotated[
+        list[str] | None, _column("With --counted: more columns to tell decisions apart by (a group), with commas.")
+    ] = None
 
 
 @dataclass(frozen=True)

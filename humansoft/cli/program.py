@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from humansoft.cli.option_groups import with_option_groups
 from humansoft.cli.options import (
+    Counted,
     Force,
     Json,
     LogOptions,
@@ -165,6 +166,7 @@ def predict(
     file: OtherLog = None,
     participants: Participants = None,
     on_unknown: Unknown = "average",
+    counted: Counted = False,
     output: Output = None,
     force: Force = False,
     json: Json = False,
@@ -172,7 +174,7 @@ def predict(
     """Predict every decision of a log: the probability of each action."""
     with working("starting"):
         from humansoft.cli.runs import run_predict
-    run_predict(run, file, participants, on_unknown, output, force, json)
+    run_predict(run, file, participants, on_unknown, counted, output, force, json)
 
 
 @app.command()
@@ -182,12 +184,13 @@ def score(
     participants: Participants = None,
     baselines: Annotated[list[str], typer.Option(metavar="all|none|NAMES", help="Simpler predictors.")] = ["all"],  # noqa: B006
     on_unknown: Unknown = "average",
+    counted: Counted = False,
     json: Json = False,
 ) -> None:
     """Score predictions of a log beside simpler predictors."""
     with working("starting"):
         from humansoft.cli.runs import run_score
-    run_score(run, file, participants, baselines, on_unknown, json)
+    run_score(run, file, participants, baselines, on_unknown, counted, json)
 
 
 @app.command()

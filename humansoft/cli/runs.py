@@ -35,6 +35,7 @@ def run_predict(
     file: Path | None,
     participants: Path | None,
     on_unknown: str,
+    counting: bool,
     output: Path | None,
     force: bool,
     as_json: bool,
@@ -44,7 +45,7 @@ def run_predict(
     choice = one_of("--on-unknown", on_unknown, typing.get_args(OnUnknown))
     with working("reading") as show:
         fitted = load(run)
-        log = read_log_of_run(fitted, file, participants)
+        log = read_log_of_run(fitted, file, participants, counting)
         show("predicting")
         table = predict(fitted, log, on_unknown=choice)
         _write(table, output)
@@ -54,7 +55,9 @@ def run_predict(
         return
     if output is None:
         print_predictions(table)
-    mean = float(np.exp(table["log_prob"].mean()))
+    number_of = log.table_rows[np.argsort(log.row, kind="stable")]  # in the order of the predictions
+    answered = table["log_prob"].notna().to_numpy()
+    mean = float(np.exp(np.average(table["log_prob"][answered], weights=number_of[answered])))
     say(f"{log.source}: {describe_sizes(log)}; geometric mean probability of what was done: {number(mean)}")
     _say_strangers(int(table.loc[~table["subject_known"], "subject"].nunique()))
     _say_seen(file)
@@ -79,14 +82,20 @@ def print_predictions(everything: pd.DataFrame, most: int = MOST_ROWS) -> None:
 
 
 def run_score(
-    run: Path, file: Path | None, participants: Path | None, baselines: Sequence[str], on_unknown: str, as_json: bool
+    run: Path,
+    file: Path | None,
+    participants: Path | None,
+    baselines: Sequence[str],
+    on_unknown: str,
+    counting: bool,
+    as_json: bool,
 ) -> None:
     """Score the predictions of a log, beside simpler predictors."""
     choice = one_of("--on-unknown", on_unknown, typing.get_args(OnUnknown))
     names = split_names(baselines)
     with working("reading") as show:
         fitted = load(run)
-        log = read_log_of_run(fitted, file, participants)
+        log = read_log_of_run(fitted, file, participants, counting)
         show("scoring")
         table = score(fitted, log, names[0] if names in (["all"], ["none"]) else names, on_unknown=choice)
     if as_json:

@@ -43,21 +43,32 @@ class Counts:
 def tally(keys: Sequence[Codes], weight: Real) -> tuple[Codes, Real]:
     """Return where each distinct row of ``keys`` first stands, in order, and its summed weight.
 
+    ``weight`` may have several columns [N, W], which are summed each.
+
     Example:
         >>> first, total = tally([np.array([7, 7, 2])], np.array([1.0, 2.0, 1.0]))
         >>> first.tolist(), total.tolist()
         ([2, 0], [1.0, 3.0])
     """
-    flat, size = np.zeros(len(weight), dtype=np.int64), 1
+    # A hash table of millions of rows is several times faster than sorting them.
+    place, distinct = pd.factorize(combined(keys, len(weight)))
+    order = np.argsort(distinct)
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(place), prepend=-1) > 0)  # places count up as rows appear
+    sums = [np.bincount(place, weights=column, minlength=len(first)) for column in np.atleast_2d(weight.T)]
+    total = (sums[0] if weight.ndim == 1 else np.column_stack(sums)).astype(np.float64)
+    return first[order].astype(np.int64), total[order]
+
+
+def combined(keys: Sequence[Codes], count: int) -> Codes:
+    """Return one number for each of ``count`` rows of ``keys``, equal where the rows are and in their order."""
+    flat, size = np.zeros(count, dtype=np.int64), 1
     for key in keys:
         width = int(key.max(initial=0)) + 2  # codes start at -1
         if size * width > 2**62:  # renumber what has been seen, lest the product overflow
             flat = np.unique(flat, return_inverse=True)[1]
             size = int(flat.max(initial=0)) + 1
         flat, size = flat * width + key + 1, size * width
-    _, first, inverse = np.unique(flat, return_index=True, return_inverse=True)
-    total = np.bincount(inverse, weights=weight, minlength=len(first)).astype(np.float64)
-    return first.astype(np.int64), total
+    return flat
 
 
 def transition_table(

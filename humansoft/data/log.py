@@ -11,37 +11,9 @@ import pandas as pd
 
 from humansoft._types import NONE
 from humansoft.codebook import Codebook, Codes, Labels
+from humansoft.data.columns import Columns as Columns
 from humansoft.data.counts import Counts, transition_table
 from humansoft.errors import LogError, did_you_mean, shortlist
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which column of the user's table plays which role; ``None`` where a role is not played.
-
-    Attributes:
-        subject: the person.
-        episode: the run, game or trial of one person; ``None``: one episode a person.
-        step: whole number that orders the decisions of an episode; ``None``: the row order.
-        state: one or more columns; several make a tuple.
-        action: the response; an empty cell is a missing response.
-        next_state: the state that followed; ``None``: the state of the next row.
-        context: maze, layout or condition in which the states live.
-        weight: how often the row counts (> 0).
-        terminated: true on a decision that ended the episode in the task itself.
-        truncated: true on a decision after which only the recording stopped (a time-out).
-    """
-
-    subject: str | None = "subject"
-    episode: str | None = "episode"
-    step: str | None = "step"
-    state: tuple[str, ...] = ("state",)
-    action: str = "action"
-    next_state: tuple[str, ...] | None = None
-    context: str | None = None
-    weight: str | None = None
-    terminated: str | None = None
-    truncated: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +40,8 @@ class BehaviorLog:
         participants: one row a person, indexed by subject label, with group columns.
         source: where the log came from, for messages.
         dataset: name of the catalogue's data set, if it came from there.
+        multiplicity: [N] how many rows of the user's table each row of a counted log stands for;
+            ``None`` in an ordinary log, where each is its own.
     """
 
     frame: pd.DataFrame
@@ -86,28 +60,51 @@ class BehaviorLog:
     participants: pd.DataFrame = field(default_factory=pd.DataFrame)
     source: str = "DataFrame"
     dataset: str | None = None
+    multiplicity: Codes | None = None
 
     def __len__(self) -> int:
-        """Return the number of rows (decisions, missing responses included)."""
+        """Return the number of rows (decisions, missing responses included; distinct ones, if counted)."""
         return len(self.state)
+
+    @property
+    def counted(self) -> bool:
+        """True when equal decisions were summed while reading (``read(..., counted=True)``).
+
+        Such a log has neither episodes nor steps (``episode`` is the person, ``step`` 0): nothing is held out by
+        episode or time, no standard error is clustered by episode, nothing said about the order of decisions.
+        """
+        return self.multiplicity is not None
+
+    @property
+    def table_rows(self) -> Codes:
+        """[N] how many rows of the user's table each row stands for: 1, if the log is not counted."""
+        return np.ones(len(self), dtype=np.int64) if self.multiplicity is None else self.multiplicity
+
+    @property
+    def num_decisions(self) -> int:
+        """Number of rows of the user's table in this log, missing responses included."""
+        return len(self) if self.multiplicity is None else int(self.multiplicity.sum())
+
+    def require_episodes(self, purpose: str) -> None:
+        """Refuse a counted log where its episodes or steps are needed.
+
+        Raises:
+            LogError: saying what they are needed for.
+        """
+        if self.counted:
+            raise LogError(f"{self.source} was counted while reading, which keeps no episodes and steps: {purpose}")
 
     def __eq__(self, other: object) -> bool:
         """Two logs are equal when they record the same decisions, in whatever row order."""
         if not isinstance(other, BehaviorLog):
             return NotImplemented
         names = (
-            "subject",
-            "episode",
-            "step",
-            "state",
-            "action",
-            "next_state",
-            "weight",
-            "terminated",
-            "truncated",
+            *("subject", "episode", "step", "state", "action", "next_state"),
+            *("weight", "terminated", "truncated", "table_rows"),
         )
         return (
             len(self) == len(other)
+            and self.counted == other.counted
             and self.codebook == other.codebook
             and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in names)
         )
@@ -116,10 +113,10 @@ class BehaviorLog:
 
     def __repr__(self) -> str:
         """Show sizes, not contents."""
+        kept = f"counted, {len(self):,} distinct" if self.counted else f"{self.num_episodes:,} episodes"
         return (
-            f"BehaviorLog({self.source}: {len(self):,} decisions, {len(self.subjects):,} subjects, "
-            f"{self.num_episodes:,} episodes, {len(self.codebook.states):,} states, "
-            f"{len(self.codebook.actions)} actions)"
+            f"BehaviorLog({self.source}: {self.num_decisions:,} decisions, {len(self.subjects):,} subjects, "
+            f"{kept}, {len(self.codebook.states):,} states, {len(self.codebook.actions)} actions)"
         )
 
     @property
@@ -129,8 +126,8 @@ class BehaviorLog:
 
     @property
     def num_episodes(self) -> int:
-        """Number of episodes that have at least one row here."""
-        return len(np.unique(self.episode))
+        """Number of episodes that have at least one row here; 0 in a counted log, which has none."""
+        return 0 if self.counted else len(np.unique(self.episode))
 
     @property
     def responded(self) -> npt.NDArray[np.bool_]:
@@ -139,7 +136,10 @@ class BehaviorLog:
         return responded
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return the user's table: its columns, types and row order, nothing added or lost."""
+        """Return the user's table: its columns, types and row order, nothing added or lost.
+
+        Of a counted log: the distinct decisions, the columns that were read, and their summed weight.
+        """
         return self.frame.iloc[np.argsort(self.row, kind="stable")].reset_index(drop=True)
 
     def select(self, mask: npt.NDArray[np.bool_]) -> "BehaviorLog":
@@ -149,7 +149,7 @@ class BehaviorLog:
             name: getattr(self, name)[mask]
             for name in (
                 *("row", "subject", "episode", "step", "state", "action", "next_state", "weight"),
-                *("terminated", "truncated"),
+                *("terminated", "truncated", *(["multiplicity"] if self.counted else [])),
             )
         }
         return replace(self, frame=self.frame.iloc[np.flatnonzero(mask)], **arrays)
@@ -159,10 +159,13 @@ class BehaviorLog:
 
         Rows are counted from 1 below the header, as a person counts them in the table.
         """
+        subject = self.codebook.subjects.values[self.subject[position]]
+        if self.multiplicity is not None:
+            alike = self.multiplicity[position] - 1
+            return f"row {self.row[position] + 1} (subject {subject!r}" + (f"; {alike:,} more alike)" if alike else ")")
         # A list of one cell, for pandas turns a lone one into a numpy scalar that prints as such.
         column = self.columns.episode
         episode = self.frame[column].iloc[[position]].tolist()[0] if column else 1
-        subject = self.codebook.subjects.values[self.subject[position]]
         step = f"step {self.step[position]}"
         return f"row {self.row[position] + 1} (subject {subject!r}, episode {episode!r}, {step})"
 
@@ -203,7 +206,10 @@ class BehaviorLog:
             values = pairs.set_index("subject")["value"]
         else:
             known = [*self.participants.columns, *self.frame.columns]
-            raise LogError(f"there is no column {column!r} to group people by.{did_you_mean(column, known)}")
+            lost = (
+                f" A counted log has only the columns it was told to keep, keep=[{column!r}]." if self.counted else ""
+            )
+            raise LogError(f"there is no column {column!r} to group people by.{did_you_mean(column, known)}{lost}")
         empty = values.index[values.isna()]
         if len(empty):
             raise LogError(f"group column {column!r} is empty for subjects {shortlist(empty)}; fill it or drop them")
@@ -211,12 +217,16 @@ class BehaviorLog:
 
     @cached_property
     def episode_start(self) -> npt.NDArray[np.bool_]:
-        """[N] true on the first recorded decision of each episode."""
+        """[N] true on the first recorded decision of each episode; nowhere in a counted log."""
+        if self.counted:
+            return np.zeros(len(self), dtype=bool)
         return np.r_[True, self.episode[1:] != self.episode[:-1]] if len(self) else np.zeros(0, dtype=bool)
 
     @cached_property
     def time(self) -> Codes:
         """[N] decisions made before this one in its episode (step minus the episode's first step)."""
+        if self.counted:
+            return np.zeros(len(self), dtype=np.int64)
         first = self.step[self.episode_start]
         time: Codes = self.step - first[np.cumsum(self.episode_start) - 1]
         return time
@@ -232,7 +242,12 @@ class BehaviorLog:
 
         Returns:
             Sparse counts; missing responses are left out. A label the task does not know has -1.
+
+        Raises:
+            LogError: episodes or times of a counted log, which has none.
         """
+        if by == "episode" or timed:
+            self.require_episodes(f"read it without counted=True to count decisions by {'time' if timed else by}")
         to_state = states.encode(self.codebook.states.values)
         to_action = actions.encode(self.codebook.actions.values)
         kept = self.responded
@@ -254,7 +269,10 @@ class BehaviorLog:
             summed weight; ``ended`` is true where the task ended. A row with count 0 says only
             that the state (and action) occurred: nothing is known of what followed, or the
             response (``action`` ``None``) is missing. ``starts`` says on the first row of a state how
-            many episodes began there, and is 0 on its other rows.
+            many episodes began there, and is 0 on its other rows (and everywhere in a counted log).
+
+        Raises:
+            LogError: a counted log without a next_state column: nothing is known of what followed.
 
         Example:
             >>> import humansoft as hs
@@ -263,6 +281,8 @@ class BehaviorLog:
             >>> counts[["state", "next_state", "count", "starts"]].values.tolist()
             [['a', None, 0.0, 1], ['a', 'b', 1.0, 0], ['b', 'a', 1.0, 0]]
         """
+        if self.columns.next_state is None:
+            self.require_episodes("name the column of the next state, read(..., next_state=...), to count transitions")
         flags = {"ended": self.terminated, "starts": self.episode_start}
         codes = {"state": self.state, "action": self.action, "next_state": self.next_state}
         codes |= {name: flag.astype(np.int64) for name, flag in flags.items()}

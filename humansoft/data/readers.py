@@ -11,10 +11,11 @@ import pandas as pd
 
 from humansoft._types import NONE
 from humansoft.codebook import Codebook, Codes, Labels, row_labels
-from humansoft.data.column_checks import LARGEST_STEP, check_columns, check_values, roles
-from humansoft.data.log import BehaviorLog, Columns
-from humansoft.errors import LogError, Problems, UsageError, did_you_mean, shortlist
-from humansoft.table_files import read_table
+from humansoft.data.column_checks import check_columns, check_values, roles
+from humansoft.data.columns import Columns
+from humansoft.data.counted import count_log
+from humansoft.data.labelling import load_table, make_codebook, participants_table, whole_numbers
+from humansoft.data.log import BehaviorLog
 
 Mask = npt.NDArray[np.bool_]
 
@@ -34,6 +35,8 @@ def read(
     truncated: str | None = None,
     participants: str | Path | pd.DataFrame | None = None,
     codebook: Codebook | None = None,
+    counted: bool = False,
+    keep: str | Sequence[str] = (),
 ) -> BehaviorLog:
     """Read a behavior log from CSV, TSV, Parquet or a DataFrame with one row a decision.
 
@@ -52,9 +55,16 @@ def read(
         participants: a table with one row a person (a column named as ``subject``) that brings
             group columns.
         codebook: labels of an earlier log, to keep its codes; unknown labels are appended.
+        counted: for large logs: the table is read piece by piece and equal decisions become one
+            row with their summed weight, so that memory grows with the distinct decisions only. The
+            columns of episode and step are not read (:attr:`BehaviorLog.counted` says what that
+            costs), and a table without next_state has no next states.
+        keep: further columns that tell decisions apart in a counted log, such as a group column; an
+            ordinary log has all columns anyway.
 
     Returns:
-        The log, sorted by subject, episode and step. ``to_dataframe`` gives the table back.
+        The log, sorted by subject, episode and step. ``to_dataframe`` gives the table back (the
+        distinct decisions, if counted; such a table is read again with ``counted=True, weight="weight"``).
 
     Raises:
         LogError: everything that makes the table unreadable as a log, all problems at once.
@@ -66,7 +76,6 @@ def read(
         >>> hs.read(table, subject="ppt", episode=None, step="trial", state="cell", action="move")
         BehaviorLog(DataFrame: 2 decisions, 1 subjects, 1 episodes, 2 states, 1 actions)
     """
-    frame, name = _load(source)
     columns = Columns(
         subject=subject,
         episode=episode,
@@ -79,6 +88,9 @@ def read(
         terminated=terminated,
         truncated=truncated,
     )
+    if counted:
+        return count_log(source, columns, _names(keep), participants, codebook)
+    frame, name = load_table(source)
     return build_log(frame, columns, name, participants=participants, codebook=codebook)
 
 
@@ -94,11 +106,12 @@ def build_log(
     codebook: Codebook | None = None,
 ) -> BehaviorLog:
     """Check the columns of a table, encode them and sort them into a log (see :func:`read`)."""
-    check_columns(frame, columns, name)
+    check_columns(list(frame.columns), columns, name, empty=frame.empty)
     used = _normalise(frame, columns)
     check_values(used, columns, name)
     labels = _labels(used, columns)
-    codebook = _codebook(labels, codebook)
+    found = {kind: labels[kind] for kind in ("subject", "action")}
+    codebook = make_codebook(found | {"state": [*labels["state"], *labels["next_state"]]}, codebook)
     arrays = _encode(labels, used, columns, codebook)
     order = np.lexsort((arrays["step"], arrays["episode"], arrays["subject"])).astype(np.int64)
     log = BehaviorLog(
@@ -106,34 +119,19 @@ def build_log(
         columns=columns,
         codebook=codebook,
         row=order,
-        participants=_participants(participants, columns, labels["subject"], name),
+        participants=participants_table(participants, columns, labels["subject"], name),
         source=name,
         **{key: value[order] for key, value in arrays.items()},
     )
     return log if columns.next_state else _next_from_rows(log)
 
 
-def _load(source: object) -> tuple[pd.DataFrame, str]:
-    if isinstance(source, pd.DataFrame):
-        return source.reset_index(drop=True), "DataFrame"
-    if not isinstance(source, str | Path):
-        raise UsageError(f"read() takes a path or a pandas DataFrame, not a {type(source).__name__}")
-    path = Path(source)
-    return read_table(path, LogError), path.name
-
-
 def _normalise(frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """Give whole numbers back their type: a column with an empty cell arrives as floats."""
+    """Return the columns that play a role, whole numbers as such."""
     used = frame[list(dict.fromkeys(c for names in roles(columns).values() for c in names))].copy()
     for column in used.columns:
-        values = used[column]
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            used[column] = values.astype(object)
-        elif pd.api.types.is_float_dtype(values) and column != columns.weight:
-            numbers = values.to_numpy(dtype=float, na_value=0.0)
-            numbers = np.where(np.isnan(numbers), 0.0, numbers)
-            if (numbers == np.round(numbers)).all() and (np.abs(numbers) < LARGEST_STEP).all():
-                used[column] = values.astype("Int64").astype(object).where(values.notna(), None)
+        if column != columns.weight:
+            used[column] = whole_numbers(used[column])
     return used
 
 
@@ -158,20 +156,6 @@ def _labels(used: pd.DataFrame, columns: Columns) -> dict[str, list[Hashable]]:
         "action": [None if g else a for g, a in zip(missed, used[columns.action].tolist(), strict=True)],
         "next_state": following,
     }
-
-
-def _codebook(labels: dict[str, list[Hashable]], old: Codebook | None) -> Codebook:
-    found = {
-        "subject": labels["subject"],
-        "state": [s for s in (*labels["state"], *labels["next_state"]) if s is not None],
-        "action": [a for a in labels["action"] if a is not None],
-    }
-    fresh = {kind: Labels.of(kind, values) for kind, values in found.items()}
-    if old is not None:
-        for kind, known in (("subject", old.subjects), ("state", old.states), ("action", old.actions)):
-            extra = tuple(v for v in fresh[kind].values if v not in known)
-            fresh[kind] = Labels(kind, known.values + extra)
-    return Codebook(fresh["subject"], fresh["state"], fresh["action"])
 
 
 def _encode(
@@ -215,26 +199,3 @@ def _next_from_rows(log: BehaviorLog) -> BehaviorLog:
     following = np.r_[log.state[1:], NONE]
     same = np.r_[(log.episode[1:] == log.episode[:-1]) & (log.step[1:] == log.step[:-1] + 1), False]
     return dataclasses.replace(log, next_state=np.where(same & ~log.terminated, following, NONE).astype(np.int64))
-
-
-def _participants(
-    source: str | Path | pd.DataFrame | None, columns: Columns, subjects: list[Hashable], name: str
-) -> pd.DataFrame:
-    if source is None:
-        return pd.DataFrame(index=pd.Index([], name=columns.subject))
-    frame, table = _load(source)
-    key = columns.subject
-    if key is None or key not in frame.columns:
-        hint = did_you_mean(key, frame.columns)
-        raise LogError(f"participants table {table} needs the subject column {key!r} of {name}.{hint}")
-    with Problems(f"participants table {table}", LogError) as problems:
-        distinct = frame.drop_duplicates()
-        twice = distinct[key][distinct[key].duplicated()].unique().tolist()
-        if twice:
-            problems.add(f"subjects {shortlist(twice)} have rows with different values; keep one row a person")
-        known = Labels.of("subject", frame[key].tolist())
-        absent = [s for s in dict.fromkeys(subjects) if s not in known]
-        if absent:
-            hint = known.suggest(absent[0])
-            problems.add(f"{len(absent)} subjects of the log are missing: {shortlist(absent)}.{hint}")
-    return distinct.set_index(key)

@@ -29,7 +29,7 @@ def split(
 
     Raises:
         UsageError: unknown ``by``, fraction outside (0, 1) or no seed where one is drawn from.
-        LogError: too few people or episodes to leave some on both sides.
+        LogError: too few people or episodes to leave some on both sides, or episodes of a counted log, which has none.
 
     Example:
         >>> import humansoft as hs
@@ -42,6 +42,8 @@ def split(
         raise UsageError(f"split(by={by!r}): no such way to split.{did_you_mean(by, ['subject', 'episode', 'time'])}")
     if not 0 < fraction < 1:
         raise UsageError(f"split(fraction={fraction}): the share to hold out must lie between 0 and 1")
+    if by != "subject":
+        log.require_episodes(f"nothing can be held out by {by}; split by subject, or read it without counted=True")
     if by == "time":
         held_out = _last_decisions(log, fraction)
     elif seed is None:

@@ -30,7 +30,8 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
     Returns:
         One row a decision, in the order of the user's table: row, subject, episode, step, state,
         action, then ``p_<action>`` for every action, ``probability`` and ``log_prob`` of the action
-        taken (missing where there was no response), ``num_options`` and ``subject_known``.
+        taken (missing where there was no response), ``num_options`` and ``subject_known``. Of a
+        counted log: one row a distinct decision, in episode 1 and at step 0.
 
     Raises:
         LogError: the log does not belong to the task.
@@ -53,7 +54,7 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
         {
             "row": log.row + 1,
             "subject": log.codebook.subjects.decode(log.subject),
-            "episode": log.frame[columns.episode].to_numpy() if columns.episode else 1,
+            "episode": log.frame[columns.episode].to_numpy() if columns.episode and not log.counted else 1,
             "step": log.step,
             "state": log.codebook.states.decode(log.state),
             "action": log.codebook.actions.decode(log.action),

@@ -24,7 +24,8 @@ def simulate(source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: 
     r"""Simulate episodes of every person.
 
     People of a fit start where they started in the training data (drawn again with replacement);
-    people of a policy start from the task's start distribution, or anywhere if it has none.
+    people of a policy start from the task's start distribution, or anywhere if it has none. So do people of
+    a fit to a counted log, which has no starts, but only where the task has a start distribution.
 
     Args:
         source: a fitted model, or a policy from :func:`humansoft.plan`.
@@ -38,7 +39,7 @@ def simulate(source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: 
         terminated and truncated.
 
     Raises:
-        UsageError: fewer than one episode or step.
+        UsageError: fewer than one episode or step; a fit to a counted log in a task without start distribution.
 
     Example:
         >>> import humansoft as hs
@@ -50,7 +51,11 @@ def simulate(source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: 
     if episodes < 1 or (max_steps is not None and max_steps < 1):
         raise UsageError(f"simulate(episodes={episodes}, max_steps={max_steps}): both must be at least 1")
     generator = np.random.default_rng(seed)
-    if isinstance(source, Fit):
+    if isinstance(source, Fit) and source.training.starts.empty:
+        policy = _whole_policy(source)
+        subject, state, limit = _task_starts(policy, episodes, generator)
+        columns = source.training.columns
+    elif isinstance(source, Fit):
         policy = _policy_of(source)
         subject, state, limit = _training_starts(source, episodes, generator)
         columns = source.training.columns
@@ -73,6 +78,19 @@ def _policy_of(fit: Fit) -> Policy:
     model = fit.model
     row = np.arange(len(model.subjects)) if model.rows_are_people else model.group_of_subject
     return model.policy_on(model.subjects, row, model.expand(row[person], state))
+
+
+def _whole_policy(fit: Fit) -> Policy:
+    """Return the policy of people whose log has no starts, in every state."""
+    model, task = fit.model, fit.model.task
+    if task.initial is None:
+        raise UsageError(
+            f"the run was fitted to {fit.training.source}, counted while reading, which keeps no episodes: nobody "
+            "knows where they start. Give the task a start distribution, or fit a log that is not counted"
+        )
+    row = np.arange(len(model.subjects)) if model.rows_are_people else model.group_of_subject
+    everywhere = np.tile(np.arange(len(task.states)), len(row))
+    return model.policy_on(model.subjects, row, model.expand(np.repeat(row, len(task.states)), everywhere))
 
 
 def _training_starts(fit: Fit, episodes: int, generator: np.random.Generator) -> tuple[Index, Index, Index]:

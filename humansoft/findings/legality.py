@@ -99,7 +99,15 @@ def illegal_decisions(aligned: Alignment) -> Iterator[Finding]:
         options,
         "Correct these rows, or give the task the action.",
     )
-    if task.horizon is not None:
+    if task.horizon is not None and log.counted:
+        yield Finding(
+            "no_steps",
+            "error",
+            np.ones(len(log), dtype=bool),
+            "have no step, for the log was counted, but the task has a horizon: what people do depends on the step",
+            advice="Read the log without counted=True.",
+        )
+    elif task.horizon is not None:
         yield Finding(
             "beyond_horizon",
             "error",

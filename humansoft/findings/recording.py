@@ -23,6 +23,20 @@ def no_decisions(aligned: Alignment) -> Iterator[Finding]:
 def order_of_steps(aligned: Alignment) -> Iterator[Finding]:
     """Yield steps that stand twice or are left out, and rows after an episode's end."""
     log = aligned.log
+    if not log.counted:  # what is counted has no order
+        yield from _steps(aligned)
+    yield Finding(
+        "terminated_elsewhere",
+        "warning",
+        log.terminated & (aligned.next_state >= 0) & ~aligned.enters_terminal,
+        "are marked as terminated, but lead to a state that is not terminal in the task",
+        lambda i: repr(aligned.next_label(i)),
+        "If only the recording stopped there, call the column truncated=.",
+    )
+
+
+def _steps(aligned: Alignment) -> Iterator[Finding]:
+    log = aligned.log
     follows = ~log.episode_start
     distance = np.diff(log.step, prepend=0)
     yield Finding(
@@ -50,14 +64,6 @@ def order_of_steps(aligned: Alignment) -> Iterator[Finding]:
         "come after a terminal state was entered in their episode",
         advice="Start a new episode there, or correct what the log or the task calls an end.",
     )
-    yield Finding(
-        "terminated_elsewhere",
-        "warning",
-        log.terminated & (aligned.next_state >= 0) & ~aligned.enters_terminal,
-        "are marked as terminated, but lead to a state that is not terminal in the task",
-        lambda i: repr(aligned.next_label(i)),
-        "If only the recording stopped there, call the column truncated=.",
-    )
 
 
 def people(aligned: Alignment) -> Iterator[Finding]:
@@ -65,7 +71,7 @@ def people(aligned: Alignment) -> Iterator[Finding]:
     log = aligned.log
     chosen = aligned.playable & (aligned.options >= 2)
     size = len(log.codebook.subjects)
-    number = np.bincount(log.subject[chosen], minlength=size)
+    number = np.bincount(log.subject[chosen], weights=log.table_rows[chosen], minlength=size)
     smallest, largest = np.full(size, len(aligned.task.actions)), np.full(size, -1)
     np.minimum.at(smallest, log.subject[chosen], aligned.action[chosen])
     np.maximum.at(largest, log.subject[chosen], aligned.action[chosen])
@@ -121,6 +127,8 @@ def normal_cases(aligned: Alignment) -> Iterator[Finding]:
         "have only one option",
         advice="They carry no information.",
     )
+    if log.counted:
+        return
     last = np.r_[log.episode_start[1:], True][: len(log)]
     over = log.terminated | aligned.enters_terminal | aligned.in_terminal
     if task.horizon is not None:

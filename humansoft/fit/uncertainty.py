@@ -31,6 +31,11 @@ CovarianceKind = Literal["hessian", "bhhh", "sandwich_by_subject", "sandwich_by_
 MIN_EPISODES = 5
 """With fewer episodes, a sandwich clustered by episode says more about luck than about noise."""
 
+_NO_EPISODES = (
+    "the log was counted while reading, which keeps no episodes; use 'hessian' or 'sandwich_by_subject', or read it "
+    "without counted=True"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Covariances:
@@ -80,7 +85,8 @@ def covariances(likelihood: Likelihood, full: Real, log: BehaviorLog) -> Covaria
     bread, reason = _inverse(table.basis.T @ information @ table.basis, "the observed information")
     scores = likelihood.scores(likelihood.jacobian(point))
     outer = (scores.T @ scores.multiply(likelihood.observations.weight[:, None])).toarray()
-    by_episode = _episode_likelihood(likelihood, log)
+    # A counted log has no episodes, and each person's decisions are one cluster already.
+    by_episode = likelihood if log.counted else _episode_likelihood(likelihood, log)
     episode_scores = by_episode.scores(by_episode.jacobian(point))
     weighted = episode_scores.multiply(by_episode.observations.weight[:, None]).tocsr()
     per_episode = _summed(weighted, by_episode.observations.unit)
@@ -90,7 +96,9 @@ def covariances(likelihood: Likelihood, full: Real, log: BehaviorLog) -> Covaria
         "hessian": bread if bread is not None else reason,
         "bhhh": bhhh if bhhh is not None else bhhh_reason,
         "sandwich_by_subject": _sandwich(bread, reason, per_subject @ table.basis, table, "subject"),
-        "sandwich_by_episode": _sandwich(bread, reason, per_episode @ table.basis, table, "episode"),
+        "sandwich_by_episode": _NO_EPISODES
+        if log.counted
+        else _sandwich(bread, reason, per_episode @ table.basis, table, "episode"),
     }
     own = np.array([row.level == "subject" and row.fixed is None for row in table.rows])
     index = table.index()

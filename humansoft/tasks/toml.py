@@ -122,7 +122,8 @@ def _build(kind: str, section: Section, folder: Path, counts: pd.DataFrame | Non
         return gymnasium_parts(section["id"], options.get("options", {}))
     if counts is None:
         raise TaskError(
-            "kind 'counts' is estimated from a log: give the log too, Task.from_toml(path, log.transition_counts())"
+            "kind 'counts' is estimated from a log: give the log too, Task.from_toml(path, log.transition_counts()); "
+            "a counted log needs the column of the next state"
         )
     return estimated_parts(counts, **options)
 
