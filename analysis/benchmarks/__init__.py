@@ -1,0 +1,1 @@
+"""humansoft beside its peers: the same work, one process each, in turn."""
