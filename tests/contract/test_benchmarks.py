@@ -1,0 +1,172 @@
+"""The benchmarks run as a user runs them, on tiny instances; how long anything takes is never asserted."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.benchmarks.instances import Instance
+from analysis.benchmarks.limits import Machine
+from analysis.benchmarks.processes import Caps, measure
+from analysis.benchmarks.reference import Problem
+from analysis.benchmarks.table import Row, markdown
+from analysis.benchmarks.workloads import WORKLOADS
+from analysis.benchmarks.worlds import Shape, inverse_rl, policies, shared_weights
+
+ROOT = Path(__file__).parents[2]
+KEYS = {"workload", "system", "wall_s", "cpu_s", "peak_mb", "ratio", "detail"}
+
+Rows = dict[tuple[str, str], dict[str, Any]]
+
+
+def run(folder: Path, *options: str) -> tuple[Rows, str]:
+    """Run the benchmarks; return the rows by (workload, system), and what was said meanwhile."""
+    files = ("--json", str(folder / "rows.json"), "--markdown", str(folder / "table.md"))
+    command = [sys.executable, "-m", "analysis.benchmarks.exact", "--quick", "--without-peers", *files, *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((folder / "rows.json").read_text())
+    assert all(set(row) == KEYS for row in rows)
+    assert (folder / "table.md").read_text().strip() == done.stdout.strip()
+    return {(row["workload"], row["system"]): row for row in rows}, done.stderr
+
+
+@pytest.mark.slow
+def test_everybody_fits_in_turn_and_to_the_same_likelihood(tmp_path: Path) -> None:
+    rows, spoken = run(tmp_path, "--only", "mce_irl_16", "--runs", "2")
+    assert [system for _, system in rows] == ["humansoft", "scipy loop", "physical limit"]
+    for system in ("humansoft", "scipy loop"):
+        row = rows["mce_irl_16", system]
+        assert row["detail"]["status"] == "ok"
+        assert row["detail"]["log_likelihood_below_best"] < 1e-7
+        assert row["detail"]["threads"] == 1
+        assert row["peak_mb"] >= row["detail"]["base_mb"] > 1
+        assert len(row["detail"]["wall_runs_s"]) == 2
+        assert row["wall_s"] == pytest.approx(np.median(row["detail"]["wall_runs_s"]))
+        assert row["ratio"] == pytest.approx(row["wall_s"] / rows["mce_irl_16", "humansoft"]["wall_s"])
+    assert rows["mce_irl_16", "humansoft"]["detail"]["figures"]["converged"] is True
+    turns = [f"{system}, run {turn} of 2" for turn in (1, 2) for system in ("humansoft", "scipy loop")]
+    places = [spoken.index(turn) for turn in turns]
+    assert places == sorted(places)
+
+
+@pytest.mark.slow
+def test_every_kind_of_work_gives_rows_and_a_table(tmp_path: Path) -> None:
+    rows, _ = run(tmp_path, "--only", "mce_irl_finite_16", "solve_1e4", "people_100", "people_1000", "log_5e7")
+    for workload in ("mce_irl_finite_16", "people_100"):
+        for system in ("humansoft", "scipy loop"):
+            assert rows[workload, system]["detail"]["log_likelihood_below_best"] < 1e-7, (workload, system)
+    for system in ("humansoft", "scipy inexact Newton", "scipy value iteration"):
+        assert rows["solve_1e4", system]["detail"]["figures"]["error_bound"] < 2e-8
+    assert len(rows["people_1000", "humansoft"]["detail"]["figures"]["true_weights_inside_95"]) == 3
+    counted = rows["log_5e7", "numpy counting (no fit)"]["detail"]["figures"]
+    assert counted["num_decisions"] == rows["log_5e7", "physical limit"]["detail"]["sizes"]["decisions"]
+    physical = rows["solve_1e4", "physical limit"]
+    assert physical["detail"]["bytes"] > 12 * physical["detail"]["sizes"]["transitions"]
+    assert physical["detail"]["humansoft_over_limit"] == pytest.approx(1 / physical["ratio"])
+    text = (tmp_path / "table.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")][-1] == "## log_5e7"
+    assert "| scipy inexact Newton |" in text
+
+
+@pytest.mark.slow
+def test_absent_data_are_a_row_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUMANSOFT_DATA", str(tmp_path))
+    rows, _ = run(tmp_path, "--only", "vgc")
+    assert rows["vgc", "humansoft"]["detail"]["status"] == "skipped: $HUMANSOFT_DATA has no folder vgc_gridnav"
+    assert rows["vgc", "humansoft"]["wall_s"] is None
+
+
+def test_unknown_workload_is_refused_with_a_suggestion() -> None:
+    command = [sys.executable, "-m", "analysis.benchmarks.exact", "--only", "borlagne"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Did you mean 'borlange'" in done.stderr
+
+
+def test_a_process_that_fails_or_takes_too_long_is_told_and_not_raised(tmp_path: Path) -> None:
+    report, here = tmp_path / "report.json", Path(sys.executable)
+    loops = "analysis.benchmarks.peers.scipy_loops"
+    patient = Caps(seconds=60, gigabytes=8)
+    missing = measure(here, loops, ["fit", str(tmp_path / "nothing"), str(report)], report, patient)
+    assert missing.failure.startswith("not available: FileNotFoundError")
+    nobody = measure(here, "analysis.benchmarks.peers.nobody", [], report, patient)
+    assert nobody.failure.startswith("ended with 1: ")
+    inverse_rl(Shape(5, 20, 1, 10), 8, None, seed=1).write(tmp_path / "instance")
+    late = measure(here, loops, ["fit", str(tmp_path / "instance"), str(report)], report, Caps(0.05, 8))
+    assert late.failure == "stopped after 0.05 s"
+    heavy = measure(here, loops, ["fit", str(tmp_path / "instance"), str(report)], report, Caps(60, 0.01))
+    assert heavy.failure == "stopped at 0.01 GB"
+
+
+def test_names_are_unique_and_every_module_is_there() -> None:
+    assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
+    for workload in WORKLOADS:
+        assert workload.systems[0].name == "humansoft"
+        assert len({system.name for system in workload.systems}) == len(workload.systems)
+        for system in workload.systems:
+            source = ROOT / "analysis" / "benchmarks" / f"{system.module.replace('.', '/')}.py"
+            assert f'"{system.work}": {system.work}' in source.read_text(encoding="utf-8")
+
+
+def test_the_bar_is_judged_on_time_and_memory() -> None:
+    bars = {workload.name: workload.bar for workload in WORKLOADS}
+    assert bars["mce_irl_16"].is_met(0.5, 1e6)
+    assert not bars["mce_irl_16"].is_met(0.51, 1)
+    assert bars["borlange"].is_met(4.9, 1000)
+    assert not bars["borlange"].is_met(4.9, 1100)
+    assert bars["mce_irl_128"].is_met(1e9, 1e9) is None
+
+
+def test_a_row_without_a_result_shows_its_reason() -> None:
+    machine = Machine(1e9, 1e9, "a processor", 2, "3.11")
+    row = Row("solve_1e6", "quantecon", None, None, None, None, {"status": "stopped after 600 s", "runs": 1})
+    assert "| quantecon | - | - | - | - | 1 | stopped after 600 s |" in markdown([row], machine)
+
+
+def test_transitions_of_a_grid_are_probabilities_and_every_move_may_slip(tmp_path: Path) -> None:
+    world = inverse_rl(Shape(3, 4, 1, 6), 2, None, seed=1)
+    total = np.bincount(world.pair, weights=world.probability, minlength=9 * 4)
+    np.testing.assert_allclose(total, 1.0)
+    up_from_the_middle = (world.state == 4) & (world.action == 0)
+    assert dict(zip(world.next_state[up_from_the_middle], world.probability[up_from_the_middle], strict=True)) == {
+        1: pytest.approx(0.85),
+        3: pytest.approx(0.05),
+        5: pytest.approx(0.05),
+        7: pytest.approx(0.05),
+    }
+    world.write(tmp_path)
+    again = Instance.read(tmp_path)
+    np.testing.assert_array_equal(again.dense("san"), world.dense("san"))
+    np.testing.assert_array_equal(again.counts(), world.counts())
+
+
+@pytest.mark.parametrize("horizon", [None, 6])
+def test_gradient_of_the_reference_is_that_of_its_likelihood(horizon: int | None) -> None:
+    problem = Problem(inverse_rl(Shape(3, 10, 1, 6), 3, horizon, seed=2))
+    at = np.array([0.3, -0.2, 0.5])
+    _, gradient = problem._objective(at)
+    for place, step in enumerate(1e-5 * np.eye(3)):
+        slope = (problem.judge(at + step) - problem.judge(at - step)) / 2e-5
+        assert gradient[place] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+def test_people_walk_by_their_policy_and_the_transitions() -> None:
+    world = shared_weights(Shape(2, 2, 400, 25), seed=3)
+    policy = policies(world, world.truth["weights"], world.truth["temperatures"])
+    log = world.log
+    for person in (0, 1):
+        own = log["subject"] == person
+        seen = np.zeros((4, 4))
+        np.add.at(seen, (log["state"][own], log["action"][own]), 1.0)
+        visits = seen.sum(axis=1, keepdims=True)
+        spread = np.sqrt(policy[person] * (1 - policy[person]) / visits)
+        assert (np.abs(seen / visits - policy[person]) < 5 * spread).all()
+    moved = np.zeros((4, 4, 4))
+    np.add.at(moved, (log["state"], log["action"], log["next_state"]), 1.0)
+    tried, expected = moved.sum(axis=2, keepdims=True), world.dense("san")
+    assert (np.abs(moved - tried * expected) <= 5 * np.sqrt(tried * expected * (1 - expected)) + 1e-9).all()
