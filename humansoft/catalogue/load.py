@@ -29,6 +29,7 @@ def load_dataset(name: str, path: str | Path | None = None) -> tuple[BehaviorLog
     ``vgc_gridnav...``           arrow keys through mazes; states (maze, (x, y))
     ``tower_of_london``          balls on pegs; states (target, board)
     ``tartarus_maze``            walking to a hidden goal; states (maze, module)
+    ``kw97_careers``             school, home and work, year by year; states (age, years in each, last)
     ``borlange_routes``          car routes; log and tables only, see :func:`load_log`
     ===========================  ==============================================================
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from humansoft.catalogue import (
     borlange_routes,
+    kw97_careers,
     overcooked_rows,
     rust_bus,
     tartarus_maze,
@@ -102,6 +103,17 @@ _ALL = (
         others=(tartarus_maze.MAZES,),
         read_log=tartarus_maze.load_log,
         build_task=tartarus_maze.load_task,
+    ),
+    Dataset(
+        name="kw97_careers",
+        folder="kw97_careers",
+        part="the published sample: ages 16 to 26",
+        people=1_373,
+        decisions=12_359,
+        table=(kw97_careers.CAREERS,),
+        others=(),
+        read_log=kw97_careers.load_log,
+        build_task=kw97_careers.load_task,
     ),
 )
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from humansoft.catalogue import sources, tartarus_maze, tower_of_london
+from humansoft.catalogue import kw97_careers, sources, tartarus_maze, tower_of_london
 from humansoft.catalogue.cards import read_card
 from humansoft.catalogue.load import describe, list_datasets, load_dataset, load_log, load_table
 from humansoft.catalogue.registry import DATASETS
@@ -135,6 +136,31 @@ def test_moves_of_tartarus_lead_to_free_neighbours() -> None:
 def test_boards_of_the_tower() -> None:
     table = tower_of_london.transitions(["1/2/3", "12/3/-"])
     assert table.groupby("context")["state"].nunique().tolist() == [35, 35]
+
+
+def test_careers_branch_into_every_activity_until_the_last_age() -> None:
+    start = pd.DataFrame([(25, 19, 2, 0, 1, "home")], columns=kw97_careers.STATE)
+    table = kw97_careers.transitions(start)
+    assert table.groupby("age").size().to_dict() == {25: 5, 26: 5 * 5 - 1}  # 20 years of school are enough
+    first = table[table["age"] == 25].set_index("action")
+    after = first[list(kw97_careers.NEXT)].apply(tuple, axis=1)
+    assert after["school"] == (26, 20, 2, 0, 1, "school")
+    assert after["home"] == (26, 19, 2, 0, 1, "home")
+    assert after["military"] == (26, 19, 2, 0, 2, "military")
+    last = table[table["age"] == 26]
+    assert set(last[list(kw97_careers.NEXT)].apply(tuple, axis=1)) == {kw97_careers.END}
+    assert len(last.drop_duplicates(list(kw97_careers.STATE))) == 5
+
+
+def test_careers_pay_in_schooling_and_experience() -> None:
+    start = pd.DataFrame([(26, 14, 3, 0, 0, "home")], columns=kw97_careers.STATE)
+    table = kw97_careers.transitions(start).set_index("action")
+    paid = {action: {k: v for k, v in row.items() if v} for action, row in table[list(kw97_careers.UNITS)].iterrows()}
+    kept = {"later_school": 14.0, "later_white_collar": 3.0}
+    assert paid["home"] == kept
+    assert paid["school"] == {"school": 1.0, "college": 1.0, "back_to_school": 1.0} | kept | {"later_school": 15.0}
+    work = {"white_collar": 1.0, "white_collar_start": 1.0, "white_collar_schooling": 2.0}
+    assert paid["white_collar"] == work | {"white_collar_experience": 3.0} | kept | {"later_white_collar": 4.0}
 
 
 def test_one_list_of_everything() -> None:
