@@ -23,11 +23,37 @@ def rows_of(study: str, folder: Path, *options: str) -> list[dict[str, object]]:
     return rows  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_rust_group_4(tmp_path: Path) -> None:
     rows = rows_of("rust_1987", tmp_path, "--quick")
     names = ["RC", "theta", "log_likelihood", "std_error_RC", "std_error_theta"]
-    assert [row["name"] for row in rows] == [f"group4/{name}" for name in names]
+    rounds = [f"npl/round{number}/{name}" for number in (1, 2, 3, 6) for name in names[:2]]
+    limit = [f"npl/limit_minus_fixed_point{what}" for what in ("", "/log_likelihood")]
+    assert [row["name"] for row in rows] == [f"group4/{name}" for name in (*names, *rounds, *limit)]
     assert all(row["ok"] for row in rows)
+
+
+@pytest.mark.slow
+def test_rust_myopic_and_the_other_groups(tmp_path: Path) -> None:
+    rows = rows_of("rust_1987", tmp_path)
+    compared = [row for row in rows if row["reference"] is not None]
+    assert len(compared) == 3 * 5 + 4 * 2 + 2 + 4 + 1 + 8
+    assert all(row["ok"] for row in compared)
+
+
+@pytest.mark.slow
+def test_tower_of_london(tmp_path: Path) -> None:
+    rows = rows_of("tower_of_london", tmp_path, "--quick")
+    assert sum(row["ok"] is True for row in rows) == 2 + 1 + 1 + 4 + 3
+    nats = {str(row["name"]): float(str(row["value"])) for row in rows}
+    for planner in ("entropy", "boltzmann"):  # a maximum is at least as good as the best point of a grid
+        assert nats[f"{planner}/maximum/nats_per_move"] <= nats[f"{planner}/grid/nats_per_move"]
+
+
+@pytest.mark.slow
+def test_tartarus(tmp_path: Path) -> None:
+    rows = rows_of("tartarus", tmp_path, "--quick")
+    assert sum(row["ok"] is True for row in rows) == 1 + 2 + 3 + 6 + 1 + 2
 
 
 @pytest.mark.slow
