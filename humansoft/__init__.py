@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.data.readers import read as read
     from humansoft.data.splits import split as split
     from humansoft.evaluate.compare import compare as compare
+    from humansoft.evaluate.counterfactual import Counterfactual as Counterfactual
+    from humansoft.evaluate.counterfactual import counterfactual as counterfactual
+    from humansoft.evaluate.episodes import episode_log_probs as episode_log_probs
     from humansoft.evaluate.predict import predict as predict
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
@@ -43,7 +46,13 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.solvers.fixed_point import ValueIteration as ValueIteration
     from humansoft.solvers.linear import Desirability as Desirability
     from humansoft.solvers.newton import Newton as Newton
+    from humansoft.solvers.occupancy import expected_steps as expected_steps
+    from humansoft.solvers.occupancy import occupancy as occupancy
+    from humansoft.solvers.paths import likely_paths as likely_paths
+    from humansoft.solvers.paths import path_log_prob as path_log_prob
     from humansoft.solvers.policy import Policy as Policy
+    from humansoft.tasks.changes import block as block
+    from humansoft.tasks.changes import link as link
     from humansoft.tasks.task import Task as Task
     from humansoft.temperature import Fixed as Fixed
     from humansoft.temperature import PerGroup as PerGroup
@@ -56,6 +65,7 @@ _HOME = {
     "AbstractReward": "rewards.base",
     "Anderson": "solvers.fixed_point",
     "BehaviorLog": "data.log",
+    "Counterfactual": "evaluate.counterfactual",
     "DecisionDataModule": "fit.learner",
     "Desirability": "solvers.linear",
     "Fit": "fit.result",
@@ -71,13 +81,21 @@ _HOME = {
     "TableReward": "rewards.table",
     "Task": "tasks.task",
     "ValueIteration": "solvers.fixed_point",
+    "block": "tasks.changes",
     "check": "checking",
     "compare": "evaluate.compare",
+    "counterfactual": "evaluate.counterfactual",
+    "episode_log_probs": "evaluate.episodes",
+    "expected_steps": "solvers.occupancy",
     "fit": "fit.point",
     "identify": "fit.identification",
+    "likely_paths": "solvers.paths",
+    "link": "tasks.changes",
     "list_datasets": "catalogue.load",
     "load": "fit.storage",
     "load_dataset": "catalogue.load",
+    "occupancy": "solvers.occupancy",
+    "path_log_prob": "solvers.paths",
     "plan": "planning",
     "predict": "evaluate.predict",
     "read": "data.readers",

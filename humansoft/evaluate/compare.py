@@ -15,9 +15,8 @@ import torch
 
 from humansoft.codebook import Labels
 from humansoft.errors import IdentificationError, UsageError, did_you_mean, shortlist
-from humansoft.fit.likelihood import Likelihood
+from humansoft.evaluate.flatness import training_likelihood
 from humansoft.fit.result import Fit, FitStatus
-from humansoft.solvers.expansion import Observations
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
 from humansoft.threads import one_thread
 
@@ -96,7 +95,7 @@ def _require_anchor(fit: Fit) -> None:
     anchors = [p for p, row in enumerate(fit.model.table.rows) if row.kind == "reward" and row.fixed not in (None, 0.0)]
     if not anchors:
         return
-    likelihood = _training_likelihood(fit)
+    likelihood = training_likelihood(fit).every_action
     full = likelihood.start()
     derivative = np.abs(likelihood.jacobian(full)[:, fit.model.table.colors[anchors]]).max(axis=1)
     moved = np.zeros(len(fit.subjects))
@@ -110,18 +109,6 @@ def _require_anchor(fit: Fit) -> None:
             f"the anchor ({names}) makes no difference to any choice of {shortlist(silent)}: their temperatures are "
             "not in its unit. Leave them out, or anchor a feature that everybody met"
         )
-
-
-def _training_likelihood(fit: Fit) -> Likelihood:
-    """Line the fit's own training counts up with the model (stationary part; time is not needed here)."""
-    counts, model = fit.training.counts, fit.model
-    person, state = counts["subject"].to_numpy(), counts["state"].to_numpy()
-    row = model.group_of_subject[person]
-    expansion = model.expand(row, state)
-    place = expansion.place(model.task, row, state)
-    weight = counts["weight"].to_numpy(dtype=float)
-    everything = Observations(expansion, place, counts["action"].to_numpy(), weight, person, person)
-    return Likelihood(model, everything).every_action
 
 
 def _require_common_unit(fits: Sequence[Fit]) -> None:
