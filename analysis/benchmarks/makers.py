@@ -56,7 +56,8 @@ def make_long_log(folder: Path, shape: Shape) -> Sizes:
     """A long log as a file."""
     world = long_log.write(folder, shape, SEED)
     decisions = shape.people * shape.episodes * shape.steps
-    return _sizes(world) | {"decisions": decisions, "file_bytes": (folder / "log.parquet").stat().st_size}
+    own = {"decisions": decisions, "people": shape.people}
+    return _sizes(world) | own | {"file_bytes": (folder / "log.parquet").stat().st_size}
 
 
 def make_rust(folder: Path, shape: Shape) -> Sizes:
@@ -105,13 +106,13 @@ def find_borlange(folder: Path, shape: Shape) -> Sizes:
 def find_vgc(folder: Path, shape: Shape) -> Sizes:
     """Mazes and arrow keys: only looked at, humansoft loads them by name."""
     data = _data("vgc_gridnav")
-    pairs, decisions, cells = 0, 0, []
+    people, pairs, decisions, cells = 0, 0, 0, []
     for experiment in (1, 2):
         grids = json.loads((data / f"exp{experiment}_grids.json").read_text(encoding="utf-8"))
         steps = pd.read_csv(data / f"exp{experiment}_steps.csv.gz")
         played = steps[~steps["grid"].str.endswith("-earlyterm")]
         pairs += len(played.drop_duplicates(["subject", "grid"]))
-        decisions += len(played)
+        people, decisions = people + int(played["subject"].nunique()), decisions + len(played)
         cells += [
             sum(cell not in maze["wall_features"] for line in maze["feature_array"] for cell in line)
             for maze in grids.values()
@@ -119,7 +120,7 @@ def find_vgc(folder: Path, shape: Shape) -> Sizes:
     states = min(cells)
     # Everybody is solved for in each of their mazes: as many small problems, of at least this size.
     sizes = {"states": states, "actions": 4, "transitions": 4 * states, "features": 0}
-    return sizes | {"people": pairs, "decisions": decisions}
+    return sizes | {"people": people, "pairs": pairs, "decisions": decisions}
 
 
 def _data(name: str) -> Path:

@@ -108,6 +108,7 @@ def _recovery(fitted: hs.Fit, instance: Instance) -> dict[str, object]:
     low, high = (np.log(who[end].to_numpy(dtype=float)) for end in ("ci_low", "ci_high"))
     inside = (low <= true) & (true <= high)
     found = who["log_temperature"].to_numpy(dtype=float)
+    half = 1.96 * fitted.std_errors("hessian").loc[["log_temperature"]].to_numpy()[fitted.model.group_of_subject]
     settled = np.isfinite(found) & (who["boundary"] == "").to_numpy()
     weights = np.array([fitted.weight(name) for name in names])
     ends = fitted.params[["ci_low", "ci_high"]].to_numpy(dtype=float)
@@ -116,6 +117,7 @@ def _recovery(fitted: hs.Fit, instance: Instance) -> dict[str, object]:
     return {
         "own_log_likelihood": fitted.log_likelihood,
         "share_of_true_temperatures_inside_95": float(inside.mean()),
+        "share_inside_95_by_hessian": float((np.abs(found - true) <= half).mean()),
         "true_weights_inside_95": around,
         "people_at_a_boundary": int((~settled).sum()),
         "correlation_with_truth": float(np.corrcoef(found[settled], true[settled])[0, 1]),

@@ -160,7 +160,8 @@ def markdown(rows: Sequence[Row], machine: Machine) -> str:
         f"One core of {machine.processor} ({machine.cores} cores), Python {machine.python}; measured "
         f"{machine.bytes_per_s / 1e9:.1f} GB/s copied and {machine.flops_per_s / 1e9:.1f} Gflop/s multiplied. Every "
         "system has one BLAS/OMP thread and a process of its own, run in turn; wall and CPU time are medians of the "
-        "work itself, without start, imports and building the task. Ratio: wall time over that of humansoft. "
+        "work itself, without start, imports and building the task; the process is all of it. Ratio: wall time over "
+        "that of humansoft. "
         "Peak memory is that of the whole process; in brackets what it had after its imports.",
     ]
     for name in dict.fromkeys(row.workload for row in rows):
@@ -173,24 +174,24 @@ def _section(name: str, rows: Sequence[Row]) -> list[str]:
     detail = rows[0].detail
     heading = [f"## {name}", ""]
     if "what" in detail:
-        sizes = ", ".join(f"{size:,} {name}" for name, size in detail["sizes"].items())
+        sizes = ", ".join(f"{size:,} {name}" for name, size in detail["sizes"].items() if name != "times" or size > 1)
         kind = "Done at small sizes only" if detail["quick"] else "Sizes"
         start = "Warm process" if detail["warm"] else "Fresh process"
         what = detail["what"][0].upper() + detail["what"][1:]
         heading += [f"{what}. {kind}: {sizes}. {start}. Bar: {detail['bar']}.", ""]
-    titles = ["system", "wall s", "CPU s", "peak MB", "ratio", "runs", "notes"]
+    titles = ["system", "wall s", "CPU s", "process s", "peak MB", "ratio", "runs", "notes"]
     return [
         *heading,
         "| " + " | ".join(titles) + " |",
-        "|---|---:|---:|---:|---:|---:|---|",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
         *("| " + " | ".join(_cells(row)) + " |" for row in rows),
     ]
 
 
 def _cells(row: Row) -> list[str]:
     peak = "-" if row.peak_mb is None else f"{row.peak_mb:,.0f} ({row.detail['base_mb']:,.0f})"
-    runs = str(row.detail.get("runs", ""))
-    return [row.system, _number(row.wall_s), _number(row.cpu_s), peak, _number(row.ratio), runs, _notes(row)]
+    times = [_number(seconds) for seconds in (row.wall_s, row.cpu_s, row.detail.get("process_wall_s"))]
+    return [row.system, *times, peak, _number(row.ratio), str(row.detail.get("runs", "")), _notes(row)]
 
 
 def _number(value: float | None) -> str:
@@ -226,6 +227,7 @@ _FIGURES = {
     "error_bound": "at most {:.1e} from the solution",
     "problem": "{}",
     "share_of_true_temperatures_inside_95": "{:.1%} of true temperatures inside 95 % intervals",
+    "share_inside_95_by_hessian": "{:.1%} inside those of the Hessian",
     "people_at_a_boundary": "{} people at a boundary",
     "correlation_with_truth": "r = {:.3f} with the truth",
     "fit_over_fit_of_short_log": "fit {:.2f} times that of the short log",

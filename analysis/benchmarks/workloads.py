@@ -231,7 +231,7 @@ WORKLOADS: tuple[Workload, ...] = (
         make=find_vgc,
         full=DATA,
         quick=DATA,
-        limit=limits.fitting_people,
+        limit=lambda sizes: limits.fitting_people({**sizes, "people": sizes["pairs"]}),
         in_quick=False,
     ),
     _people(1000, 10),

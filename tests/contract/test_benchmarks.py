@@ -125,7 +125,7 @@ def test_the_bar_is_judged_on_time_and_memory() -> None:
 def test_a_row_without_a_result_shows_its_reason() -> None:
     machine = Machine(1e9, 1e9, "a processor", 2, "3.11")
     row = Row("solve_1e6", "quantecon", None, None, None, None, {"status": "stopped after 600 s", "runs": 1})
-    assert "| quantecon | - | - | - | - | 1 | stopped after 600 s |" in markdown([row], machine)
+    assert "| quantecon | - | - | - | - | - | 1 | stopped after 600 s |" in markdown([row], machine)
 
 
 def test_transitions_of_a_grid_are_probabilities_and_every_move_may_slip(tmp_path: Path) -> None:
