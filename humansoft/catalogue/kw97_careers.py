@@ -34,6 +34,7 @@ FIRST_AGE, LAST_AGE = 16, 26
 END = (LAST_AGE + 1, 0, 0, 0, 0, "end")
 """The one state after the last decision."""
 
+OF_AGE = 18
 HIGH_SCHOOL, COLLEGE, MOST_SCHOOLING = 12, 16, 20
 """Years of schooling that complete high school and college, and that nobody goes beyond (as published)."""
 
@@ -44,14 +45,21 @@ UNITS = {
     "school": "per year",
     "college": "per year beyond high school",
     "graduate_school": "per year beyond college",
+    "high_school_diploma": "per completion",
+    "college_degree": "per completion",
     "back_to_school": "per return",
+    "back_to_college": "per return beyond high school, on top",
+    "home_again": "per year that follows one at home",
+    "minor_work": "per year of work before 18",
     **{name: "per year" for name in OCCUPATIONS},
     **{f"{name}_start": "per start" for name in OCCUPATIONS},
     **{f"{name}_schooling": "per year of schooling beyond high school and year" for name in OCCUPATIONS},
     **{f"{name}_experience": "per year of experience and year" for name in OCCUPATIONS},
+    "white_collar_other_experience": "per year of blue-collar experience and year",
+    "blue_collar_other_experience": "per year of white-collar experience and year",
     **{f"later_{name}": "per year in it, at the end" for name in YEARS},
 }
-"""The features and the units of their weights; a year at home is the zero of the scale."""
+"""The features and the units of their weights; a first year at home is the zero of the scale."""
 
 
 def load_log(tables: Tables) -> BehaviorLog:
@@ -138,19 +146,27 @@ def transitions(starts: pd.DataFrame) -> pd.DataFrame:
 
 def features_of(table: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     """Return the features of each state and activity, by name in the order of ``UNITS``."""
-    school = table["action"] == "school"
+    school, home = table["action"] == "school", table["action"] == "home"
     schooling = table[YEARS["school"]]
     works = {name: table["action"] == name for name in OCCUPATIONS}
+    returns = school & (table["lagged_choice"] != "school")
     last = table["age"] == LAST_AGE
     flags = {
         "school": school,
         "college": school & (schooling >= HIGH_SCHOOL),
         "graduate_school": school & (schooling >= COLLEGE),
-        "back_to_school": school & (table["lagged_choice"] != "school"),
+        "high_school_diploma": school & (schooling == HIGH_SCHOOL - 1),
+        "college_degree": school & (schooling == COLLEGE - 1),
+        "back_to_school": returns,
+        "back_to_college": returns & (schooling >= HIGH_SCHOOL),
+        "home_again": home & (table["lagged_choice"] == "home"),
+        "minor_work": ~school & ~home & (table["age"] < OF_AGE),
         **works,
         **{f"{name}_start": flag & (table["lagged_choice"] != name) for name, flag in works.items()},
         **{f"{name}_schooling": flag * (schooling - HIGH_SCHOOL) for name, flag in works.items()},
         **{f"{name}_experience": flag * table[YEARS[name]] for name, flag in works.items()},
+        "white_collar_other_experience": works["white_collar"] * table[YEARS["blue_collar"]],
+        "blue_collar_other_experience": works["blue_collar"] * table[YEARS["white_collar"]],
         **{f"later_{name}": last * (table[column] + (table["action"] == name)) for name, column in YEARS.items()},
     }
     return {name: flag.astype(np.float64) for name, flag in flags.items()}

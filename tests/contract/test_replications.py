@@ -66,3 +66,13 @@ def test_overcooked(tmp_path: Path) -> None:
 def test_vgc_gridnav(tmp_path: Path) -> None:
     rows = rows_of("vgc_gridnav", tmp_path, "--quick")
     assert sum(row["ok"] is True for row in rows) >= 4
+
+
+@pytest.mark.slow
+def test_keane_wolpin(tmp_path: Path) -> None:
+    rows = rows_of("keane_wolpin_1997", tmp_path, "--quick")
+    assert sum(row["ok"] is True for row in rows) == 5 + 1 + 2
+    nats = {str(row["name"]): float(str(row["value"])) for row in rows}
+    model = nats["model/held_out/nats_per_decision"]
+    assert model < nats["floor/age_and_last/held_out/nats_per_decision"]
+    assert model < nats["empirical_policy/held_out/nats_per_decision"]

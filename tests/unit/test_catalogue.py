@@ -153,14 +153,27 @@ def test_careers_branch_into_every_activity_until_the_last_age() -> None:
 
 
 def test_careers_pay_in_schooling_and_experience() -> None:
-    start = pd.DataFrame([(26, 14, 3, 0, 0, "home")], columns=kw97_careers.STATE)
+    start = pd.DataFrame([(26, 14, 3, 0, 2, "home")], columns=kw97_careers.STATE)
     table = kw97_careers.transitions(start).set_index("action")
     paid = {action: {k: v for k, v in row.items() if v} for action, row in table[list(kw97_careers.UNITS)].iterrows()}
-    kept = {"later_school": 14.0, "later_white_collar": 3.0}
-    assert paid["home"] == kept
-    assert paid["school"] == {"school": 1.0, "college": 1.0, "back_to_school": 1.0} | kept | {"later_school": 15.0}
+    kept = {"later_school": 14.0, "later_white_collar": 3.0, "later_military": 2.0}
+    assert paid["home"] == {"home_again": 1.0} | kept
+    school = {"school": 1.0, "college": 1.0, "back_to_school": 1.0, "back_to_college": 1.0}
+    assert paid["school"] == school | kept | {"later_school": 15.0}
     work = {"white_collar": 1.0, "white_collar_start": 1.0, "white_collar_schooling": 2.0}
     assert paid["white_collar"] == work | {"white_collar_experience": 3.0} | kept | {"later_white_collar": 4.0}
+    blue = {"blue_collar": 1.0, "blue_collar_start": 1.0, "blue_collar_schooling": 2.0}
+    assert paid["blue_collar"] == blue | {"blue_collar_other_experience": 3.0} | kept | {"later_blue_collar": 1.0}
+
+
+def test_completing_school_and_working_young_stand_out() -> None:
+    start = pd.DataFrame([(17, 11, 0, 0, 0, "school")], columns=kw97_careers.STATE)
+    table = kw97_careers.transitions(start)
+    first = table[table["age"] == 17].set_index("action")
+    assert first["high_school_diploma"].to_dict() == dict.fromkeys(first.index, 0.0) | {"school": 1.0}
+    working = set(first.index[first["minor_work"] == 1.0])
+    assert working == set(kw97_careers.OCCUPATIONS)
+    assert table.loc[table["minor_work"] == 1.0, "age"].max() == 17
 
 
 def test_one_list_of_everything() -> None:
