@@ -56,7 +56,8 @@ class Likelihood:
         values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
         here = full.detach().numpy().tobytes()
         known = self._solved[1] if self._solved and self._solved[0] == here else None
-        options = {"differentiable": differentiable, "start": self._guess(full.detach()), "solved": known}
+        start = None if known else self._guess(full.detach())
+        options = {"differentiable": differentiable, "start": start, "solved": known}
         solution: SoftSolution = functional_call(self.model, values, (self.observations.expansion,), options)
         if self.model.task.horizon is None:
             self._solved = (here, solution.outcome())

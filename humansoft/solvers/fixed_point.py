@@ -93,9 +93,6 @@ class Anderson:
         return Outcome(value, SolveStatus.MAX_STEPS, self.max_steps, best)
 
 
-Sweeping = ValueIteration | Anderson
-
-
 def _mixed(targets: list[Tensor], changes: list[Tensor]) -> Tensor:
     """Return the mix of backups (weights of sum 1) whose mixed residual is smallest."""
     if len(targets) == 1:
