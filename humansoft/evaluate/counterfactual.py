@@ -156,8 +156,7 @@ class _Range:
         assert self.likelihood is not None
         for _ in range(_MOST_HALVINGS):
             full = self.asked.full + step
-            with torch.no_grad():
-                value = float(self.likelihood.value(torch.from_numpy(full), differentiable=False))
+            value = self.likelihood.value(torch.from_numpy(full))
             if abs(value - self.asked.fit.log_likelihood) <= _SAME_LIKELIHOOD:
                 try:
                     return self.asked.predict(full)[1]

@@ -59,8 +59,7 @@ def effects(likelihood: Likelihood, full: Real, directions: Real) -> Real:
 def _jacobian(likelihood: Likelihood, full: Real, weight: Real, power: float = 0.5) -> Real:
     """Return weight * pi(a|s) ** power * d log pi(a|s) / d color [N, colors]."""
     point = torch.from_numpy(full)
-    with torch.no_grad():
-        log_prob = likelihood.log_prob(point, differentiable=False)
+    log_prob = likelihood.log_prob(point)
     assert log_prob is not None, "the estimates are feasible"
     scaled: Real = likelihood.jacobian(point) * (weight * np.exp(power * log_prob.numpy()))[:, None]
     return scaled

@@ -81,8 +81,7 @@ def find_boundary(likelihood: Likelihood, full: Real, held: npt.NDArray[np.bool_
 
 def _by_parameter(likelihood: Likelihood, full: Real) -> Real:
     """Return the log-likelihood of the people each parameter belongs to [P]; -inf without a solution."""
-    with torch.no_grad():
-        log_prob = likelihood.log_prob(torch.from_numpy(full), differentiable=False)
+    log_prob = likelihood.log_prob(torch.from_numpy(full))
     if log_prob is None:
         return np.full(len(full), -np.inf)
     weighted = log_prob.numpy() * likelihood.observations.weight

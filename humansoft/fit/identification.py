@@ -165,9 +165,8 @@ def _draw(likelihood: Likelihood, generator: np.random.Generator) -> Real:
         wanted = np.where(temperature, wanted - 0.5 * attempt, -np.abs(wanted) if attempt % 2 else wanted)
         free = np.linalg.lstsq(table.basis, wanted - table.offset, rcond=None)[0]
         full: Real = table.basis @ free + table.offset
-        with torch.no_grad():
-            if bool(torch.isfinite(likelihood.value(torch.from_numpy(full), differentiable=False))):
-                return full
+        if np.isfinite(likelihood.value(torch.from_numpy(full))):
+            return full
     raise SolveError(
         "no parameter values were found at which the model has a solution: with the entropy planner and discount 1, "
         "every way to the end must cost something; use planner='kl', a discount below 1, or fix a negative step weight"
@@ -182,8 +181,7 @@ def _reduced(likelihood: Likelihood, full: Real) -> tuple[Real, Real]:
     """
     point = torch.from_numpy(full)
     jacobian = likelihood.jacobian(point)
-    with torch.no_grad():
-        log_prob = likelihood.log_prob(point, differentiable=False)
+    log_prob = likelihood.log_prob(point)
     assert log_prob is not None
     weighted = jacobian * np.sqrt(likelihood.weight.numpy() * np.exp(log_prob.numpy()))[:, None]
     table = likelihood.model.table

@@ -86,12 +86,11 @@ class SoftOptimalLearner(pl.LightningModule):
 
     def is_feasible(self) -> bool:
         """Whether the problem has a solution at the current free vector."""
-        with torch.no_grad():
-            return math.isfinite(float(self.likelihood.value(self.full, differentiable=False)))
+        return math.isfinite(self.likelihood.value(self.full))
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:  # noqa: ANN401
         """Return the mean negative log-likelihood of a decision, infinity where it has no solution."""
-        loss = -self.likelihood.value(self.full) / self.num_decisions
+        loss = -self.likelihood.differentiable(self.full) / self.num_decisions
         return loss if torch.isfinite(loss) else self.free.sum() * 0.0 + torch.inf
 
     def configure_optimizers(self) -> FisherScoring | LimitedMemory:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,10 @@ from torch.func import functional_call
 from humansoft._types import DTYPE
 from humansoft.fit.directions import Directions, curvature
 from humansoft.model import SoftOptimalModel
+from humansoft.solvers.adjoint import Adjoint
 from humansoft.solvers.derivatives import Derivatives
 from humansoft.solvers.expansion import Observations
-from humansoft.solvers.solution import Outcome, SoftSolution, SolveStatus
+from humansoft.solvers.solution import SoftSolution, SolveStatus
 
 Real = npt.NDArray[np.float64]
 
@@ -39,7 +41,7 @@ class Likelihood:
     model: SoftOptimalModel
     observations: Observations
     _warm: Tensor | None = field(default=None, repr=False)
-    _solved: tuple[bytes, Outcome] | None = field(default=None, repr=False)
+    _solved: tuple[bytes, SoftSolution] | None = field(default=None, repr=False)
     _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
 
     def start(self) -> Float[Tensor, " P"]:
@@ -47,22 +49,23 @@ class Likelihood:
         tensors = [p.detach().reshape(-1) for p in (*self.model.reward.parameters(), self.model.log_temperature)]
         return torch.cat(tensors)
 
-    def solve(self, full: Float[Tensor, " P"], differentiable: bool) -> SoftSolution:
-        """Solve the model at a parameter vector; derivatives flow back to ``full``."""
+    @torch.no_grad()
+    def solve(self, full: Float[Tensor, " P"]) -> SoftSolution:
+        """Solve the model at a parameter vector; the last solution is kept."""
+        full = full.detach()
+        here = full.numpy().tobytes()
+        if self._solved is not None and self._solved[0] == here:
+            return self._solved[1]
         named = list(self.model.reward.named_parameters())
         sizes = [p.numel() for _, p in named] + [self.model.log_temperature.numel()]
         chunks = torch.split(full, sizes)
         values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks[:-1], strict=True)}
         values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
-        here = full.detach().numpy().tobytes()
-        known = self._solved[1] if self._solved and self._solved[0] == here else None
-        start = None if known else self._guess(full.detach())
-        options = {"differentiable": differentiable, "start": start, "solved": known}
+        options = {"differentiable": False, "start": self._guess(full)}
         solution: SoftSolution = functional_call(self.model, values, (self.observations.expansion,), options)
-        if self.model.task.horizon is None:
-            self._solved = (here, solution.outcome())
-            if solution.status is SolveStatus.CONVERGED:
-                self._warm = solution.value.detach()
+        self._solved = (here, solution)
+        if self.model.task.horizon is None and solution.status is SolveStatus.CONVERGED:
+            self._warm = solution.value
         return solution
 
     def _guess(self, full: Tensor) -> Tensor | None:
@@ -72,11 +75,11 @@ class Likelihood:
         there, derivatives = self._latest
         moved = np.append(full.numpy() - np.frombuffer(there), 0.0)  # owner -1: nothing moves
         step = torch.from_numpy(moved[self.directions.owner])[self.observations.expansion.row]
-        return derivatives.solution.value + (derivatives.value_change * step).sum(dim=1)
+        return derivatives.adjoint.solution.value + (derivatives.value_change * step).sum(dim=1)
 
-    def log_prob(self, full: Float[Tensor, " P"], differentiable: bool = True) -> Float[Tensor, " N"] | None:
+    def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
-        solution = self.solve(full, differentiable)
+        solution = self.solve(full)
         if solution.status is not SolveStatus.CONVERGED:
             return None
         table = solution.log_policy.reshape(-1, len(self.model.task.actions))
@@ -88,10 +91,14 @@ class Likelihood:
         """[N] weight of each observation."""
         return torch.from_numpy(self.observations.weight).to(DTYPE)
 
-    def value(self, full: Float[Tensor, " P"], differentiable: bool = True) -> Tensor:
+    def value(self, full: Float[Tensor, " P"]) -> float:
         """Return the log-likelihood, minus infinity where the problem has no solution."""
-        log_prob = self.log_prob(full, differentiable)
-        return torch.tensor(-torch.inf, dtype=DTYPE) if log_prob is None else (self.weight * log_prob).sum()
+        log_prob = self.log_prob(full)
+        return -np.inf if log_prob is None else float((self.weight * log_prob).sum())
+
+    def differentiable(self, full: Float[Tensor, " P"]) -> Tensor:
+        """Return the log-likelihood as a tensor through which its exact gradient flows back to ``full``."""
+        return _Value.apply(full, self)  # type: ignore[no-any-return,no-untyped-call]
 
     @cached_property
     def belongs(self) -> npt.NDArray[np.bool_]:
@@ -108,9 +115,16 @@ class Likelihood:
 
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P]."""
-        full = full.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.value(full), full)
-        return gradient.numpy()
+        adjoint = self._adjoint(full)
+        pull = adjoint.pull(self._counts)
+        expansion, groups = self.observations.expansion, len(self.model.groups)
+        weights = full[:-groups].detach().requires_grad_()
+        rewards = self.directions.reward_at(weights)
+        (by_weight,) = torch.autograd.grad(self._laid_out(rewards), weights, adjoint.by_reward(pull))
+        own = adjoint.by_log_temperature(pull) * self._inside(full)
+        row = self.model.temperature_row()[expansion.row]
+        by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
+        return torch.cat([by_weight, by_temperature]).numpy()
 
     def hessian(self, full: Float[Tensor, " P"]) -> Real:
         """Return the exact Hessian of log L [P, P]."""
@@ -118,7 +132,7 @@ class Likelihood:
         found = self.directions.gathered(derivatives.hessian(counts, self.observations.expansion.row))
         if not self.model.reward.is_linear:
             weights = full[: -len(self.model.groups)].detach()
-            pull = derivatives.reward_gradient(counts)
+            pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
             size = len(weights)
             found[:size, :size] += curvature(
                 lambda w: (pull * self._laid_out(self.directions.reward_at(w))).sum(), weights
@@ -159,29 +173,35 @@ class Likelihood:
         counts = np.bincount(place, weights=seen.weight, minlength=times * size * num_actions)
         return torch.from_numpy(counts.astype(np.float64).reshape(times, size, num_actions))
 
+    def _adjoint(self, full: Float[Tensor, " P"]) -> Adjoint:
+        solution = self.solve(full)
+        assert solution.status is SolveStatus.CONVERGED, "derivatives are asked for at feasible parameters only"
+        limit = LOG_TEMPERATURE_LIMIT
+        temperature = self._log_temperature(full).clamp(-limit, limit).exp()
+        plan_hard = self.model.planner == "boltzmann"
+        return Adjoint(self.observations.expansion.problem, solution, temperature, plan_hard)
+
+    def _log_temperature(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
+        own = full[-len(self.model.groups) :].detach()
+        return own[self.model.temperature_row()][self.observations.expansion.row]
+
+    def _inside(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
+        """1 where a log temperature is within its limits, and moves with its parameter; else 0."""
+        return (self._log_temperature(full).abs() < LOG_TEMPERATURE_LIMIT).to(DTYPE)
+
+    @torch.no_grad()
     def _derivatives(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Derivatives:
         """Return the derivatives at a feasible parameter vector; those of the last one are kept."""
         key = full.detach().numpy().tobytes()
         if shift is None and self._latest is not None and self._latest[0] == key:
             return self._latest[1]
-        with torch.no_grad():
-            solution = self.solve(full, differentiable=False)
-        assert solution.status is SolveStatus.CONVERGED, "derivatives are asked for at feasible parameters only"
-        expansion, directions = self.observations.expansion, self.directions
+        directions = self.directions
         reward = self._laid_out(directions.reward(full))
         if shift is not None:
-            reward = torch.cat([reward, shift[expansion.state][..., None]], dim=-1)
-        log_temperature = full[-len(self.model.groups) :].detach()[self.model.temperature_row()][expansion.row]
-        inside = (log_temperature.abs() < LOG_TEMPERATURE_LIMIT).to(DTYPE)
+            reward = torch.cat([reward, shift[self.observations.expansion.state][..., None]], dim=-1)
         moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
-        derivatives = Derivatives(
-            expansion.problem,
-            solution,
-            log_temperature.clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT).exp(),
-            reward,
-            inside[:, None] * torch.from_numpy(moved),
-            plan_hard=self.model.planner == "boltzmann",
-        )
+        log_temperature = self._inside(full)[:, None] * torch.from_numpy(moved)
+        derivatives = Derivatives(self._adjoint(full), reward, log_temperature)
         if shift is None:
             self._latest = (key, derivatives)
         return derivatives
@@ -226,3 +246,18 @@ class Likelihood:
         count, width = jacobian.shape
         rows = np.repeat(np.arange(count), width)
         return csr_array((jacobian.ravel(), (rows, owner.ravel())), shape=(count, len(self.model.table)))
+
+
+class _Value(torch.autograd.Function):
+    """The log-likelihood of a parameter vector; its backward is one adjoint solve."""
+
+    @staticmethod
+    def forward(ctx: Any, full: Tensor, likelihood: Likelihood) -> Tensor:  # noqa: ANN401
+        ctx.full, ctx.likelihood = full.detach(), likelihood
+        return torch.tensor(likelihood.value(full), dtype=DTYPE)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        with torch.enable_grad():  # for the reward module
+            gradient = ctx.likelihood.gradient(ctx.full)
+        return gradients[0] * torch.from_numpy(gradient), None

@@ -25,10 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from humansoft.solvers.bellman import policy_of
-from humansoft.solvers.linear_system import LinearSystem, linear_system
-from humansoft.solvers.problem import Problem
-from humansoft.solvers.solution import SoftSolution
+from humansoft.solvers.adjoint import Adjoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,33 +33,22 @@ class Derivatives:
     """Derivatives of a solution along C directions; tables have a time axis [T] in front (T = 1 without horizon).
 
     Attributes:
-        problem: the decision process (M states).
-        solution: its solution.
-        temperature: [M] temperature of each state.
+        adjoint: the solution (of M states).
         reward: [M, A, C] change of the reward along each direction.
         log_temperature: [M, C] change of the log temperature along each direction.
-        plan_hard: whether the plan was made with the hard maximum (the "boltzmann" planner).
     """
 
-    problem: Problem
-    solution: SoftSolution
-    temperature: Float[Tensor, " M"]
+    adjoint: Adjoint
     reward: Float[Tensor, "M A C"]
     log_temperature: Float[Tensor, "M C"]
-    plan_hard: bool
-
-    @cached_property
-    def policy(self) -> Float[Tensor, "T M A"]:
-        """What people do."""
-        return self._timed(self.solution.log_policy.exp())
 
     @cached_property
     def scores(self) -> Float[Tensor, "T M A C"]:
         """Change of log pi(a|s) along each direction; 0 where the action cannot be chosen."""
-        steered = self._q_change - self.log_temperature[:, None, :] * self._q[..., None]
-        mean = (self.policy[..., None] * steered).sum(dim=2, keepdim=True)
-        playable = self.problem.playable[:, :, None]
-        return torch.where(playable, steered - mean, 0.0) / self.temperature[:, None, None]
+        steered = self._q_change - self.log_temperature[:, None, :] * self.adjoint.q[..., None]
+        mean = (self.adjoint.policy[..., None] * steered).sum(dim=2, keepdim=True)
+        playable = self.adjoint.problem.playable[:, :, None]
+        return torch.where(playable, steered - mean, 0.0) / self.adjoint.temperature[:, None, None]
 
     def hessian(self, counts: Float[Tensor, "T M A"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         """Return the second derivative of sum(counts * log pi), the part of each row (blocks of equal number).
@@ -71,12 +57,13 @@ class Derivatives:
             counts: how often each action was seen in each state (and time).
             rows: [M] number of the row each state belongs to, in ascending order.
         """
+        here = self.adjoint
         visits = counts.sum(dim=-1)
-        pull, adjoint = self._adjoint(counts)
-        if self.plan_hard:
+        pull, adjoint = here.pull(counts)
+        if here.plan_hard:
             adjoint = torch.zeros_like(adjoint)  # a hard plan is linear in the reward as long as nobody changes it
-        weight = (self.temperature * adjoint - visits)[..., None] * self.policy
-        bend = (pull * self._q).sum(dim=-1) + adjoint * self._uncertainty
+        weight = (here.temperature * adjoint - visits)[..., None] * here.policy
+        bend = (pull * here.q).sum(dim=-1) + adjoint * here.uncertainty
         found = []
         for block in _blocks(rows):
             scores, c = self.scores[:, block], self.log_temperature[block]
@@ -88,7 +75,7 @@ class Derivatives:
 
     def information(self, visits: Float[Tensor, "T M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         """Return sum over visits of E_pi[score score'], the part of each row; see :meth:`hessian`."""
-        weight = visits[..., None] * self.policy
+        weight = visits[..., None] * self.adjoint.policy
         return torch.stack(
             [
                 torch.einsum("tmaj,tmak->jk", self.scores[:, b] * weight[:, b][..., None], self.scores[:, b])
@@ -96,70 +83,30 @@ class Derivatives:
             ]
         )
 
-    def reward_gradient(self, counts: Float[Tensor, "T M A"]) -> Float[Tensor, "M A"]:
-        """Return the derivative of sum(counts * log pi) by the reward of every state and action."""
-        pull, adjoint = self._adjoint(counts)
-        return (pull + adjoint[..., None] * self._plan).sum(dim=0)
-
-    @cached_property
-    def _q(self) -> Tensor:
-        return self._timed(torch.where(self.problem.playable, self.solution.q, 0.0))
-
-    @cached_property
-    def _plan(self) -> Tensor:
-        """[T, M, A] the policy that the plan counts on."""
-        if not self.plan_hard:
-            return self.policy
-        return policy_of(self._timed(self.solution.q), self.problem.log_prior, torch.zeros_like(self.temperature))
-
-    @cached_property
-    def _uncertainty(self) -> Tensor:
-        """[T, M] V - E_pi[Q]: temperature times the entropy (or minus the divergence); 0 for hard plans."""
-        if self.plan_hard:
-            return torch.zeros_like(self._timed(self.solution.value))
-        return self._timed(self.solution.value) - (self._plan * self._q).sum(dim=-1)
-
     @cached_property
     def value_change(self) -> Float[Tensor, "M C"]:
         """Change of V along each direction, without a horizon."""
-        return self._system.apply_inverse(self._gain[0])
+        return self.adjoint.system.apply_inverse(self._gain[0])
 
     @cached_property
     def _gain(self) -> Tensor:
         """[T, M, C] what a step along each direction adds to V at once, later states held."""
-        return (self._plan[..., None] * self.reward).sum(dim=2) + self.log_temperature * self._uncertainty[..., None]
+        here = self.adjoint
+        return (here.plan[..., None] * self.reward).sum(dim=2) + self.log_temperature * here.uncertainty[..., None]
 
     @cached_property
     def _q_change(self) -> Tensor:
         """[T, M, A, C] dQ along each direction."""
-        if self.problem.horizon is None:
-            return (self.reward + self.problem.discount * self.problem.expected_next(self.value_change))[None]
+        problem = self.adjoint.problem
+        if problem.horizon is None:
+            return (self.reward + problem.discount * problem.expected_next(self.value_change))[None]
         following = torch.zeros_like(self._gain[0])
         found = []
-        for plan, own in zip(self._plan.flip(0), self._gain.flip(0), strict=True):
-            ahead = self.problem.discount * self.problem.expected_next(following)
+        for plan, own in zip(self.adjoint.plan.flip(0), self._gain.flip(0), strict=True):
+            ahead = problem.discount * problem.expected_next(following)
             found.append(self.reward + ahead)
             following = own + (plan[..., None] * ahead).sum(dim=1)
         return torch.stack(found[::-1])
-
-    def _adjoint(self, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Return g [T, M, A] (derivative by Q) and u [T, M] (derivative by V through all later steps)."""
-        visits = counts.sum(dim=-1, keepdim=True)
-        pull = (counts - visits * self.policy) / self.temperature[:, None]
-        discount, problem = self.problem.discount, self.problem
-        if problem.horizon is None:
-            return pull, self._system.apply_inverse(discount * problem.flow(pull[0]), transposed=True)[None]
-        adjoint = [torch.zeros_like(pull[0, :, 0])]
-        for own, plan in zip(pull[:-1], self._plan[:-1], strict=True):
-            adjoint.append(discount * problem.flow(own + adjoint[-1][:, None] * plan))
-        return pull, torch.stack(adjoint)
-
-    @cached_property
-    def _system(self) -> LinearSystem:
-        return self.solution.system or linear_system(self.problem, self._plan[0])
-
-    def _timed(self, table: Tensor) -> Tensor:
-        return table[None] if self.problem.horizon is None else table
 
 
 def _blocks(rows: Tensor) -> Iterator[slice]:
