@@ -1,7 +1,9 @@
 """Problem: the decision process a solver sees."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -48,14 +50,46 @@ class Problem:
 
     def expected_next(self, value: Tensor) -> Tensor:
         """Return E[value(s') | s, a] as [M, A] of values [M], or as [M, A, C] of C columns of values [M, C]."""
-        if value.ndim == 1:
-            return (self.probabilities * value[self.successors]).sum(dim=-1)
-        found = torch.zeros((*self.log_prior.shape, value.shape[1]), dtype=value.dtype, device=value.device)
-        for k in range(self.successors.shape[2]):  # one successor at a time: no table of [M, A, K, C]
-            found.addcmul_(self.probabilities[:, :, k, None], value[self.successors[:, :, k]])
-        return found
+        found: Tensor = _Product.apply(self._departures, self, value)  # type: ignore[no-untyped-call]
+        return found.view(*self.log_prior.shape, *value.shape[1:])
 
     def flow(self, mass: Tensor) -> Tensor:
         """Return where mass [M, A] on states and actions goes in one step, as [M]: expected_next transposed."""
-        arriving = (self.probabilities * mass[:, :, None]).ravel()
-        return torch.zeros_like(self.log_prior[:, 0]).index_add_(0, self.successors.ravel(), arriving)
+        found: Tensor = _Product.apply(self._arrivals, self, mass.reshape(-1))  # type: ignore[no-untyped-call]
+        return found
+
+    @cached_property
+    def _departures(self) -> Tensor:
+        """[M * A, M] transition probabilities as compressed rows: several times faster than gathering successors."""
+        possible = self.probabilities > 0
+        ends = torch.cumsum(possible.sum(dim=-1).ravel(), 0)
+        starts = torch.cat([torch.zeros_like(ends[:1]), ends])
+        return _compressed(starts, self.successors[possible], self.probabilities[possible], len(self.successors))
+
+    @cached_property
+    def _arrivals(self) -> Tensor:
+        """[M, M * A] the same transposed."""
+        columns = self._departures.to_sparse_csc()
+        return _compressed(columns.ccol_indices(), columns.row_indices(), columns.values(), len(self._departures))
+
+
+def _compressed(starts: Tensor, columns: Tensor, entries: Tensor, width: int) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Sparse CSR tensor support is in beta.*")
+        shape = (len(starts) - 1, width)
+        return torch.sparse_csr_tensor(starts, columns, entries, shape, check_invariants=True)
+
+
+class _Product(torch.autograd.Function):
+    """A sparse matrix of a problem times a dense one; its backward is the other matrix."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, problem: Problem, dense: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.problem, ctx.departing = problem, matrix is problem._departures
+        product: Tensor = matrix @ dense
+        return product
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:  # noqa: ANN401
+        other = ctx.problem._arrivals if ctx.departing else ctx.problem._departures
+        return None, None, _Product.apply(other, ctx.problem, gradients[0])  # type: ignore[no-untyped-call]
