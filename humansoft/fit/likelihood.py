@@ -148,10 +148,11 @@ class Likelihood:
             full: parameter vector.
             shift: a change of reward [S, A]; its derivative is appended as a last column.
         """
-        scores = self._derivatives(full, shift).scores.flatten(0, 1)
-        found: Real = scores[
-            torch.from_numpy(self.observations.position), torch.from_numpy(self.observations.action)
-        ].numpy()
+        seen = self.observations
+        places, back = np.unique(seen.position, return_inverse=True)
+        time, state = (torch.from_numpy(code) for code in np.divmod(places, max(len(seen.expansion.state), 1)))
+        scores = self._derivatives(full, shift).scores(time, state)
+        found: Real = scores.numpy()[back, seen.action]
         return found
 
     def expected_information(self, full: Float[Tensor, " P"]) -> Real:

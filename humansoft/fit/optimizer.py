@@ -20,7 +20,6 @@ OnStep = Callable[[float], None]
 _ARMIJO = 1e-4
 _HALVINGS = 40
 _SILENT = 1e-10
-_NEAR = 0.2  # nats a decision: from here the exact Hessian takes fewer steps, if it is positive definite
 _IDLE, _MOST_IDLE = 1e-8, 4  # nats gained by a step that gains nothing, and how many of them end the search
 
 
@@ -95,7 +94,7 @@ class FisherScoring(_VectorOptimizer):
             gain = -float(gradient @ direction) * self.weight  # twice the predicted gain in nats
             if gain <= self.tolerance:
                 return
-            near = near or gain < max(2.0, _NEAR * self.weight)
+            near = near or gain < 2.0
             direction /= max(1.0, float(np.max(np.abs(direction) / self.limits)))
             moved = self._backtrack(closure, x, loss, gradient, direction)
             if moved is None:  # no step lowers the loss beyond rounding

@@ -42,13 +42,15 @@ class Derivatives:
     reward: Float[Tensor, "M A C"]
     log_temperature: Float[Tensor, "M C"]
 
-    @cached_property
-    def scores(self) -> Float[Tensor, "T M A C"]:
-        """Change of log pi(a|s) along each direction; 0 where the action cannot be chosen."""
-        steered = self._q_change - self.log_temperature[:, None, :] * self.adjoint.q[..., None]
-        mean = (self.adjoint.policy[..., None] * steered).sum(dim=2, keepdim=True)
-        playable = self.adjoint.problem.playable[:, :, None]
-        return torch.where(playable, steered - mean, 0.0) / self.adjoint.temperature[:, None, None]
+    def scores(self, time: Int[Tensor, " N"], state: Int[Tensor, " N"]) -> Float[Tensor, "N A C"]:
+        """Return the change of log pi(a|s) along each direction, where asked; 0 for actions that cannot be chosen."""
+        here = self.adjoint
+        change = self._q_change[time, state]
+        if self._heats:
+            change -= self.log_temperature[state][:, None, :] * here.q[time, state][..., None]
+        change -= torch.matmul(here.policy[time, state][:, None, :], change)
+        playable = here.problem.playable[state][..., None]
+        return change.masked_fill_(~playable, 0.0).div_(here.temperature[state][:, None, None])
 
     def hessian(self, counts: Float[Tensor, "T M A"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         """Return the second derivative of sum(counts * log pi), the part of each row (blocks of equal number).
@@ -58,30 +60,35 @@ class Derivatives:
             rows: [M] number of the row each state belongs to, in ascending order.
         """
         here = self.adjoint
-        visits = counts.sum(dim=-1)
-        pull, adjoint = here.pull(counts)
+        on_q, on_value = here.pull(counts)
         if here.plan_hard:
-            adjoint = torch.zeros_like(adjoint)  # a hard plan is linear in the reward as long as nobody changes it
-        weight = (here.temperature * adjoint - visits)[..., None] * here.policy
-        bend = (pull * here.q).sum(dim=-1) + adjoint * here.uncertainty
-        found = []
-        for block in _blocks(rows):
-            scores, c = self.scores[:, block], self.log_temperature[block]
-            spread = torch.einsum("tmaj,tmak->jk", scores * weight[:, block][..., None], scores)
-            slope = torch.einsum("tma,mj,tmak->jk", pull[:, block], c, self._q_change[:, block])
-            curve = torch.einsum("tm,mj,mk->jk", bend[:, block], c, c)
-            found.append(spread + curve - slope - slope.T)
-        return torch.stack(found)
+            on_value = torch.zeros_like(on_value)  # a hard plan is linear in the reward while nobody changes it
+        found = self._spread(here.temperature * on_value - counts.sum(dim=-1), rows)
+        if self._heats:
+            bend = (on_q * here.q).sum(dim=-1) + on_value * here.uncertainty
+            for row, block in enumerate(_stretches(rows)):
+                c = self.log_temperature[block]
+                slope = torch.einsum("tma,mj,tmak->jk", on_q[:, block], c, self._q_change[:, block])
+                found[row] += torch.einsum("tm,mj,mk->jk", bend[:, block], c, c) - slope - slope.T
+        return found
 
     def information(self, visits: Float[Tensor, "T M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         """Return sum over visits of E_pi[score score'], the part of each row; see :meth:`hessian`."""
-        weight = visits[..., None] * self.adjoint.policy
-        return torch.stack(
-            [
-                torch.einsum("tmaj,tmak->jk", self.scores[:, b] * weight[:, b][..., None], self.scores[:, b])
-                for b in _blocks(rows)
-            ]
-        )
+        return self._spread(visits, rows)
+
+    def _spread(self, weight: Float[Tensor, "T M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
+        """Return the sum of weight * Cov_pi(score, score'), the part of each row."""
+        # State by state, for a row is a stretch of states; what has no weight costs nothing.
+        state, time = (weight.T != 0).nonzero(as_tuple=True)
+        scores = self.scores(time, state)
+        weighted = scores * (weight[time, state][:, None] * self.adjoint.policy[time, state])[..., None]
+        stretches = _stretches(rows[state], int(rows[-1]) + 1 if len(rows) else 0)
+        return torch.stack([weighted[b].flatten(0, 1).T @ scores[b].flatten(0, 1) for b in stretches])
+
+    @cached_property
+    def _heats(self) -> bool:
+        """Whether a temperature moves along some direction."""
+        return bool(self.log_temperature.any())
 
     @cached_property
     def value_change(self) -> Float[Tensor, "M C"]:
@@ -109,7 +116,7 @@ class Derivatives:
         return torch.stack(found[::-1])
 
 
-def _blocks(rows: Tensor) -> Iterator[slice]:
-    """Return the stretch of states of each row, rows without states included as empty stretches."""
-    ends = torch.cumsum(torch.bincount(rows), 0).tolist()
+def _stretches(rows: Tensor, count: int = 0) -> Iterator[slice]:
+    """Return the stretch of each row's states, rows without states included as empty stretches."""
+    ends = torch.cumsum(torch.bincount(rows, minlength=count), 0).tolist()
     return (slice(low, high) for low, high in zip([0, *ends[:-1]], ends, strict=True))
