@@ -1,17 +1,19 @@
-"""Names, units and constraints of a model's parameters, and the map from free to full ones.
+"""Names, units and constraints of a model's parameters.
 
-Fixed weights, fixed temperatures and "the average person has temperature 1" are all linear
-constraints, so there is one mechanism for them: full = basis @ free + offset.
+There are two kinds of constraints: parameters that are held at a value, and at most one weighted sum that
+stays 0 ("the average person has temperature 1").
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+Real = npt.NDArray[np.float64]
 Level = Literal["shared", "group", "subject"]
 Kind = Literal["reward", "log_temperature"]
 
@@ -49,45 +51,69 @@ class Parameters:
 
     Attributes:
         rows: the parameters, fixed ones included (P of them).
-        basis: [P, P_free] how the full vector moves with the free one.
-        offset: [P] full vector at free = 0.
-        colors: [P] parameters of equal color never meet in one person's likelihood, so that one
-            derivative can serve all of them.
+        mean_zero: [P] weights whose sum over the vector stays 0, 0 for fixed parameters; ``None`` without such a sum.
     """
 
     rows: tuple[Parameter, ...]
-    basis: npt.NDArray[np.float64]
-    offset: npt.NDArray[np.float64]
-    colors: npt.NDArray[np.int64]
+    mean_zero: Real | None = None
 
     @classmethod
-    def of(cls, rows: Sequence[Parameter], mean_zero: npt.NDArray[np.float64] | None = None) -> "Parameters":
-        """Build the map; ``mean_zero`` [P] holds weights whose sum over the full vector stays 0."""
-        size = len(rows)
-        offset = np.array([0.0 if row.fixed is None else row.fixed for row in rows])
-        basis = np.eye(size)[:, [i for i, row in enumerate(rows) if row.fixed is None]]
-        if mean_zero is not None:
-            last = int(np.flatnonzero(mean_zero)[-1])
-            column = int(np.flatnonzero(basis[last])[0])
-            basis[last] -= mean_zero @ basis / mean_zero[last]
-            basis = np.delete(basis, column, axis=1)
-        keys = [(row.name, row.level, row.label if row.level == "shared" else None) for row in rows]
-        distinct = {key: color for color, key in enumerate(dict.fromkeys(keys))}
-        return cls(tuple(rows), basis, offset, np.array([distinct[key] for key in keys], dtype=np.int64))
+    def of(cls, rows: Sequence[Parameter], mean_zero: Real | None = None) -> "Parameters":
+        """Note the parameters; ``mean_zero`` [P] holds the weights of the sum that stays 0."""
+        return cls(tuple(rows), mean_zero)
 
     def __len__(self) -> int:
         """Return P, fixed parameters included."""
         return len(self.rows)
 
+    @cached_property
+    def free(self) -> npt.NDArray[np.bool_]:
+        """[P] true where a parameter is learned."""
+        return np.array([row.fixed is None for row in self.rows], dtype=bool)
+
     @property
     def num_free(self) -> int:
         """Return the number of free directions."""
-        return int(self.basis.shape[1])
+        return int(self.free.sum()) - (self.mean_zero is not None)
 
-    @property
-    def scales(self) -> npt.NDArray[np.float64]:
+    @cached_property
+    def scales(self) -> Real:
         """[P] largest size of what each parameter multiplies."""
-        return np.array([row.scale for row in self.rows])
+        return np.array([row.scale for row in self.rows], dtype=np.float64)
+
+    @cached_property
+    def is_temperature(self) -> npt.NDArray[np.bool_]:
+        """[P] true for log temperatures."""
+        return np.array([row.kind == "log_temperature" for row in self.rows], dtype=bool)
+
+    @cached_property
+    def colors(self) -> npt.NDArray[np.int64]:
+        """[P] free parameters of equal color never meet in one person's likelihood; -1 for fixed ones.
+
+        One derivative can serve all parameters of a color.
+        """
+        keys = [(row.name, row.level, row.label if row.level == "shared" else None) for row in self.rows]
+        moving = dict.fromkeys(key for key, free in zip(keys, self.free, strict=True) if free)
+        distinct = {key: color for color, key in enumerate(moving)}
+        free = zip(keys, self.free, strict=True)
+        return np.array([distinct[key] if moves else -1 for key, moves in free], dtype=np.int64)
+
+    def project(self, full: Real) -> Real:
+        """Return the vector [P] closest to a given one that obeys the constraints."""
+        fixed = np.array([0.0 if row.fixed is None else row.fixed for row in self.rows])
+        projected: Real = np.where(self.free, self.tangent(full), fixed)
+        return projected
+
+    def tangent(self, change: Real) -> Real:
+        """Return the part of a change [P] that the constraints allow."""
+        allowed: Real = np.where(self.free, change, 0.0)
+        if self.mean_zero is not None:
+            allowed = allowed - self.mean_zero * (self.mean_zero @ allowed) / (self.mean_zero @ self.mean_zero)
+        return allowed
+
+    def released(self) -> "Parameters":
+        """Return the same parameters with none of them fixed."""
+        return Parameters(tuple(replace(row, fixed=None) for row in self.rows), self.mean_zero)
 
     def index(self) -> pd.MultiIndex:
         """Return the (name, label) index of every table of parameters."""

@@ -64,7 +64,7 @@ def study(args: Args) -> Iterator[Row]:
 def weights(fit: hs.Fit, log: hs.BehaviorLog) -> Iterator[Row]:
     """The eight weights and two kinds of standard errors."""
     likelihood = Likelihood(fit.model, fit.model.observe(log))
-    information = likelihood.expected_information(likelihood.start())[: len(WEIGHTS), : len(WEIGHTS)]
+    information = likelihood.expected_information(likelihood.start()).toarray()[: len(WEIGHTS), : len(WEIGHTS)]
     expected = dict(zip(WEIGHTS, np.sqrt(np.diag(np.linalg.inv(information))), strict=True))
     observed = fit.std_errors("hessian")
     for name, (weight, std_error) in WEIGHTS.items():

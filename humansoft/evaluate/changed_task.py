@@ -9,6 +9,7 @@ import torch
 
 from humansoft._types import DTYPE
 from humansoft.errors import ModelError, Problems, did_you_mean, shortlist
+from humansoft.evaluate.flatness import with_released
 from humansoft.fit.likelihood import Likelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
@@ -117,7 +118,7 @@ class Question:
 
     def everywhere(self, full: Real) -> Likelihood:
         """Return the likelihood of all that people can do in the reachable states of the changed task."""
-        model = self.model.at(torch.from_numpy(full[self.place]).to(DTYPE))
+        model = with_released(self.model.at(torch.from_numpy(full[self.place]).to(DTYPE)))
         task, row = model.task, _rows(model)
         acting = np.flatnonzero(self.reachable & task.playable.any(dim=-1).numpy())
         person, state = np.repeat(np.arange(len(row)), len(acting)), np.tile(acting, len(row))

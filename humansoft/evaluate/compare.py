@@ -16,6 +16,7 @@ import torch
 from humansoft.codebook import Labels
 from humansoft.errors import IdentificationError, UsageError, did_you_mean, shortlist
 from humansoft.evaluate.flatness import training_likelihood
+from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
 from humansoft.threads import one_thread
@@ -95,9 +96,9 @@ def _require_anchor(fit: Fit) -> None:
     anchors = [p for p, row in enumerate(fit.model.table.rows) if row.kind == "reward" and row.fixed not in (None, 0.0)]
     if not anchors:
         return
-    likelihood = training_likelihood(fit).every_action
-    full = likelihood.start()
-    derivative = np.abs(likelihood.jacobian(full)[:, fit.model.table.colors[anchors]]).max(axis=1)
+    likelihood = training_likelihood(fit, released=True).every_action
+    colors = likelihood.model.table.colors[anchors]
+    derivative = np.abs(likelihood.jacobian(likelihood.start())[:, colors]).max(axis=1)
     moved = np.zeros(len(fit.subjects))
     np.maximum.at(moved, likelihood.observations.person, derivative)
     # At a boundary all derivatives vanish, whatever the anchor does.
@@ -217,12 +218,15 @@ def _by_group(fit: Fit, by: str) -> pd.DataFrame:
     logs = params["estimate"].to_numpy(dtype=float)
     covariance, kind = _covariance(fit, edge)
     unit = str(params["unit"].iloc[0])
-    rows = []
-    for g, label in enumerate(groups.values):
-        rows.append(_row("group", str(label), combine[g], logs, covariance, kind, unit))
-    for a, b in combinations(range(len(groups)), 2):
-        name = f"{groups.values[b]} / {groups.values[a]}"
-        rows.append(_row("ratio", name, combine[b] - combine[a], logs, covariance, kind, "ratio of temperatures"))
+    pairs = list(combinations(range(len(groups)), 2))
+    contrasts = np.vstack([combine, *(combine[b] - combine[a] for a, b in pairs)])
+    names = [("group", str(label), unit) for label in groups.values]
+    names += [("ratio", f"{groups.values[b]} / {groups.values[a]}", "ratio of temperatures") for a, b in pairs]
+    errors = _errors(fit, contrasts, covariance)
+    rows = [
+        _row(*name, float(weights @ logs), error, kind)
+        for name, weights, error in zip(names, contrasts, errors, strict=True)
+    ]
     table = pd.DataFrame(rows).set_index(["kind", "label"])
     table["num_people_at_boundary"] = int(edge.sum())
     return table
@@ -252,17 +256,22 @@ def _membership(fit: Fit, by: str) -> tuple[Labels, Real]:
     return groups, members
 
 
-def _covariance(fit: Fit, edge: npt.NDArray[np.bool_]) -> tuple[Real, str]:
-    """Return the covariance of the log temperatures by the default kind of most of them."""
+def _covariance(fit: Fit, edge: npt.NDArray[np.bool_]) -> tuple[BlockCovariance, str]:
+    """Return the covariance of all parameters by the default kind of most temperatures."""
     kinds = fit.params.loc[["log_temperature"], "std_error_kind"][~edge]
     kind = str(kinds.mode().iloc[0]) if kinds.astype(bool).any() else "hessian"
-    table = fit.covariances.table(kind)
-    place = np.flatnonzero(table.index.get_level_values("name") == "log_temperature")
-    return table.to_numpy()[np.ix_(place, place)], kind
+    return fit.covariances.matrix(kind), kind
 
 
-def _row(kind: str, label: str, weights: Real, logs: Real, covariance: Real, name: str, unit: str) -> dict[str, object]:
-    value, error = float(weights @ logs), float(np.sqrt(weights @ covariance @ weights))
+def _errors(fit: Fit, contrasts: Real, covariance: BlockCovariance) -> list[float]:
+    """Return the standard error of each contrast [D, temperatures] of the log temperatures."""
+    whole = np.zeros((len(fit.model.table), len(contrasts)))
+    whole[fit.model.table.is_temperature] = contrasts.T
+    variances = (whole * covariance.times(whole)).sum(axis=0)
+    return [float(error) for error in np.sqrt(variances)]
+
+
+def _row(kind: str, label: str, unit: str, value: float, error: float, name: str) -> dict[str, object]:
     return {
         "kind": kind,
         "label": label,

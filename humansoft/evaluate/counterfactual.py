@@ -14,7 +14,8 @@ import torch
 
 from humansoft.errors import IdentificationError, SolveError
 from humansoft.evaluate.changed_task import Question, require_same_question
-from humansoft.evaluate.flatness import effects, flat_directions, training_likelihood
+from humansoft.evaluate.flatness import effects, training_likelihood
+from humansoft.fit.flat_space import spectrum
 from humansoft.fit.result import Fit
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.task import Task
@@ -92,7 +93,7 @@ def counterfactual(fit: Fit, task: Task, *, prior: npt.ArrayLike | None = None, 
     table = fit.model.table
     moved = _Range(asked, estimates, reach)
     number = asked.num_parameters - fit.rank  # of flat directions of the fit
-    directions = moved.directions(table.basis if number else table.basis[:, :0])
+    directions = moved.directions() if number else np.zeros((len(table), 0))
     low, high = moved.over(directions)
     identified = bool((high - low).max(initial=0.0) <= _NO_CHANGE)
     sentences = [_verdict(asked, directions, low, high) if not identified else _certificate(number)]
@@ -115,17 +116,16 @@ class _Range:
             rewards = fit.model.reward(fit.model.task)[:, fit.model.task.available]
         self.distance = reach * (float(rewards.abs().max()) or 1.0)
 
-    def directions(self, basis: Real) -> Real:
-        """Return the flat directions [P, K] in the span of ``basis`` [P, D] that matter in the changed task."""
+    def directions(self, released: bool = False) -> Real:
+        """Return the flat directions [P, K] that matter in the changed task; ``released``: of fixed parameters too."""
         none = np.zeros((len(self.asked.full), 0))
-        if basis.shape[1] == 0:
-            return none
         if self.likelihood is None:
             raise IdentificationError(
                 "the parameters of this fit are not identified, and a fit with a horizon does not keep the times that "
                 "a range of predictions needs; fix what `identify` names, and fit again"
             )
-        flat = flat_directions(self.likelihood.every_action, self.asked.full, basis)
+        likelihood = training_likelihood(self.asked.fit, released=True) if released else self.likelihood
+        flat = spectrum(likelihood.every_action, self.asked.full).flat
         if flat.shape[1] == 0:
             return none
         size = np.max(np.abs(flat) * self.asked.fit.model.table.scales[:, None], axis=0)
@@ -193,8 +193,7 @@ def _assumptions(asked: Question, moved: _Range, fixed: list[int]) -> list[str]:
     table = asked.fit.model.table
     if moved.likelihood is None:
         return ["Whether it rests on the fixed weights is not known: a fit with a horizon keeps no times."]
-    released = np.column_stack([table.basis, np.eye(len(table))[:, fixed]])
-    directions = moved.directions(released)
+    directions = moved.directions(released=True)
     low, high = moved.over(directions)
     most = float((high - low).max(initial=0.0))
     if most <= _NO_CHANGE:

@@ -65,8 +65,8 @@ def _status(
     value: float,
 ) -> FitStatus:
     """Optimiser success is not fit success: ask the gradient itself (Dennis and Schnabel's scaling)."""
-    gradient = table.basis.T @ likelihood.gradient(torch.from_numpy(full))
-    size = np.abs(table.basis).T @ np.maximum(np.abs(full), 1 / table.scales) if len(gradient) else np.zeros(0)
+    gradient = table.tangent(likelihood.gradient(torch.from_numpy(full)))
+    size = np.maximum(np.abs(full), 1 / table.scales)
     if np.max(np.abs(gradient) * size, initial=0.0) > _GRADIENT * max(1.0, abs(value)):
         return FitStatus.MAX_STEPS
     if not report.identified:
@@ -75,7 +75,7 @@ def _status(
 
 
 def _params(table: Parameters, full: Real, boundary: Boundary, errors: Real, kinds: tuple[str, ...]) -> pd.DataFrame:
-    fixed = np.array([row.fixed is not None for row in table.rows]) & (boundary.kind == "")
+    fixed = ~table.free & (boundary.kind == "")
     errors = np.where(fixed | (boundary.kind != ""), np.nan, errors)
     low, high = full - _NORMAL_95 * errors, full + _NORMAL_95 * errors
     low = np.where(boundary.kind == "upper", boundary.bound, np.where(boundary.kind != "", -np.inf, low))

@@ -56,7 +56,7 @@ def find_boundary(likelihood: Likelihood, full: Real, held: npt.NDArray[np.bool_
         held: [P] temperatures that were found at a boundary before and are held there.
     """
     table = likelihood.model.table
-    free = np.array([row.kind == "log_temperature" and row.fixed is None for row in table.rows])
+    free = table.is_temperature & table.free
     free = free if held is None else free | held
     kind = np.full(len(table), "", dtype=object)
     bound = np.full(len(table), np.nan)
@@ -81,13 +81,7 @@ def find_boundary(likelihood: Likelihood, full: Real, held: npt.NDArray[np.bool_
 
 def _by_parameter(likelihood: Likelihood, full: Real) -> Real:
     """Return the log-likelihood of the people each parameter belongs to [P]; -inf without a solution."""
-    log_prob = likelihood.log_prob(torch.from_numpy(full))
-    if log_prob is None:
-        return np.full(len(full), -np.inf)
-    weighted = log_prob.numpy() * likelihood.observations.weight
-    person = np.bincount(likelihood.observations.person, weights=weighted, minlength=len(likelihood.model.subjects))
-    total: Real = likelihood.belongs.astype(np.float64) @ person
-    return total
+    return likelihood.directions.summed(likelihood.by_person(torch.from_numpy(full)))
 
 
 def limit_temperatures(model: SoftOptimalModel) -> dict[str, float]:
@@ -107,7 +101,7 @@ def _bisect(
     likelihood: Likelihood, full: Real, flagged: npt.NDArray[np.bool_], goal: Real, ends: tuple[float, float]
 ) -> Real:
     """Find, for all flagged temperatures at once, where the log-likelihood falls to ``goal``."""
-    likelihood = likelihood.of_people(np.any(likelihood.belongs[flagged], axis=0))  # the others do not move
+    likelihood = likelihood.of_people(likelihood.directions.people_of(flagged))  # the others do not move
     good = np.where(flagged, ends[0], full)  # the limit, where the likelihood is best
     poor = np.where(flagged, ends[1], full)
     for _ in range(_BISECTIONS):
@@ -134,7 +128,7 @@ def settle(bound: SoftOptimalModel, full: Real, boundary: Boundary) -> tuple[Rea
     )
     if not bound.is_relative:
         return full, Parameters.of(_held(table, at_edge, full))
-    temperature = np.array([row.kind == "log_temperature" for row in table.rows])
+    temperature = table.is_temperature
     people = _people(bound, temperature) * ~at_edge
     if not people.any():
         raise ModelError("every temperature is at a boundary: fix a reward weight to give them a scale")

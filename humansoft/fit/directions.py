@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from humansoft._types import DTYPE, NONE
+from humansoft.fit.arrow import Layout
 from humansoft.model import SoftOptimalModel
 
 Index = npt.NDArray[np.int64]
@@ -33,25 +34,65 @@ class Directions:
     model: SoftOptimalModel
 
     @cached_property
-    def owner(self) -> Index:
-        """[R, C] parameter that a color is in each row of the model, -1 where there is none."""
-        model = self.model
-        row_labels = model.subjects if model.rows_are_people else model.groups
-        group = model.group_of_subject if model.rows_are_people else np.arange(len(model.groups))
-        owner = np.full((len(row_labels), self.num_colors), NONE, dtype=np.int64)
-        for p, (row, color) in enumerate(zip(model.table.rows, model.table.colors, strict=True)):
+    def layout(self) -> Layout:
+        """Which parameter a color is in each row of the model."""
+        model, table = self.model, self.model.table
+        by_person = model.rows_are_people
+        row_of = {label: r for r, label in enumerate((model.subjects if by_person else model.groups).values)}
+        of_group = model.group_of_subject if by_person else np.arange(len(model.groups))
+        members = np.split(np.argsort(of_group, kind="stable"), np.cumsum(np.bincount(of_group))[:-1])
+        group_of = dict(zip(model.groups.values, members, strict=False))
+        owner = np.full((len(row_of), self.num_colors), NONE, dtype=np.int64)
+        for p in np.flatnonzero(table.free):
+            row, color = table.rows[p], table.colors[p]
             if row.level == "shared":
                 owner[:, color] = p
-            elif row.kind == "log_temperature":  # of a group, or of a person
-                owner[group == model.groups.encode([row.label])[0], color] = p
+            elif row.kind == "log_temperature" and by_person:  # of a group, or of a person
+                owner[group_of[row.label], color] = p
             else:
-                owner[row_labels.encode([row.label])[0], color] = p
-        return owner
+                owner[row_of[row.label], color] = p
+        return Layout(owner, len(table))
+
+    @property
+    def owner(self) -> Index:
+        """[R, C] parameter that a color is in each row of the model, -1 where there is none."""
+        return self.layout.owner
 
     @property
     def num_colors(self) -> int:
         """Return C."""
         return int(self.model.table.colors.max(initial=-1)) + 1
+
+    def summed(self, by_person: Real) -> Real:
+        """Add up a number of each person [B] over those whose likelihood a parameter enters [P]."""
+        by_group = np.bincount(self.model.group_of_subject, weights=by_person, minlength=len(self.model.groups))
+        everything = np.r_[by_person.sum(), by_person, by_group]
+        total: Real = everything[self._whom]
+        return total
+
+    def people_of(self, parameters: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return whose likelihood any of some parameters [P] enters [B]."""
+        people = len(self.model.subjects)
+        whom = self._whom[parameters]
+        found = np.isin(np.arange(people), whom - 1) | np.isin(self.model.group_of_subject, whom - 1 - people)
+        return found | bool((whom == 0).any())
+
+    @cached_property
+    def _whom(self) -> Index:
+        """[P] whose a parameter is: 0 everybody's, then one number for each person, then one for each group."""
+        model, table = self.model, self.model.table
+        groups = iter(range(len(model.groups)))
+        place = {label: i for i, label in enumerate(model.subjects.values)}
+        people = len(model.subjects)
+        return np.array(
+            [
+                1 + people + next(groups)
+                if row.kind == "log_temperature"
+                else (0 if row.level == "shared" else 1 + place[row.label])
+                for row in table.rows
+            ],
+            dtype=np.int64,
+        )
 
     @cached_property
     def row_of_person(self) -> Index:
@@ -62,14 +103,8 @@ class Directions:
     @cached_property
     def is_temperature(self) -> npt.NDArray[np.bool_]:
         """[C] whether a direction moves temperatures."""
-        found = np.zeros(self.num_colors, dtype=bool)
-        found[
-            [
-                c
-                for row, c in zip(self.model.table.rows, self.model.table.colors, strict=True)
-                if row.kind == "log_temperature"
-            ]
-        ] = True
+        table, found = self.model.table, np.zeros(self.num_colors, dtype=bool)
+        found[table.colors[table.is_temperature & table.free]] = True
         return found
 
     def reward(self, full: Float[Tensor, " P"]) -> Float[Tensor, "R S A C"]:
@@ -88,6 +123,8 @@ class Directions:
             direction = torch.from_numpy((colors == color).astype(np.float64))
             _, change = torch.autograd.functional.jvp(self.reward_at, weights, direction)  # type: ignore[no-untyped-call]
             columns.append(change)
+        if not columns:
+            return self.reward_at(weights)[..., None][..., :0]
         return torch.stack(columns, dim=-1)
 
     def reward_at(self, weights: Float[Tensor, " Q"]) -> Float[Tensor, "R S A"]:
@@ -97,14 +134,6 @@ class Directions:
         values = {name: chunk.view_as(p) for (name, p), chunk in zip(named, chunks, strict=True)}
         found: Tensor = functional_call(self.model.reward, values, (self.model.task,))
         return found
-
-    def gathered(self, by_row: Float[Tensor, "R C C"]) -> Real:
-        """Add up second derivatives of rows into those of parameters [P, P]."""
-        total = np.zeros((len(self.model.table), len(self.model.table)))
-        for owner, block in zip(self.owner, by_row.numpy(), strict=False):
-            mine = owner >= 0
-            total[np.ix_(owner[mine], owner[mine])] += block[np.ix_(mine, mine)]
-        return total
 
 
 def curvature(function: Callable[[Tensor], Tensor], point: Float[Tensor, " Q"]) -> Real:

@@ -5,6 +5,7 @@ visits (SCIENCE 4.3). A singular value below 1e-8 of the largest is structural: 
 will ever tell; below 1e-3 it is weak.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +17,13 @@ from humansoft._types import DTYPE
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import IdentificationError, SolveError, shortlist
 from humansoft.fit.flat_directions import describe, describe_weak
+from humansoft.fit.flat_space import STRUCTURAL, Elimination, spectrum
 from humansoft.fit.likelihood import Likelihood
 from humansoft.model import SoftOptimalModel
-from humansoft.temperature import Fixed
 from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
 
-STRUCTURAL, WEAK = 1e-8, 1e-3
 _DRAWS = 3
 _ATTEMPTS = 20
 
@@ -123,88 +123,33 @@ def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identi
     if free == 0:
         return Identification((), 0, 0, np.zeros(0), ())
     generator = np.random.default_rng(seed)
-    best = _Spectrum.at(likelihood, _draw(likelihood, generator))
+    best = spectrum(likelihood, _draw(likelihood, generator))
     for _ in range(_DRAWS - 1):  # a direction is structural only if it is flat everywhere
         if best.rank == free:
             break
-        best = max(best, _Spectrum.at(likelihood, _draw(likelihood, generator)), key=lambda s: s.rank)
-    weak_rows = (best.relative > STRUCTURAL) & (best.relative <= WEAK)
-    basis = bound.table.basis
-    directions = [
-        Direction("structural", *found) for found in describe(bound, basis @ best.directions[:, best.rank :], best.full)
-    ] + [Direction("weak", *found) for found in describe_weak(bound, basis @ best.directions[:, weak_rows])]
+        best = max(best, spectrum(likelihood, _draw(likelihood, generator)), key=lambda s: s.rank)
+    directions = [Direction("structural", *found) for found in describe(bound, best.flat, best.full)]
+    directions += [Direction("weak", *found) for found in describe_weak(bound, best.weak)]
     notes = _notes(bound, likelihood, best.full)
     return Identification(tuple(directions), free, best.rank, best.relative, tuple(notes))
-
-
-@dataclass(frozen=True, eq=False)
-class _Spectrum:
-    """Singular values and directions of the weighted derivatives at one parameter value."""
-
-    full: Real
-    relative: Real
-    directions: Real
-    rank: int
-
-    @classmethod
-    def at(cls, likelihood: Likelihood, full: Real) -> "_Spectrum":
-        matrix, units = _reduced(likelihood, full)
-        _, size, rows = np.linalg.svd(matrix, full_matrices=True)
-        relative = np.r_[size, np.zeros(matrix.shape[1] - len(size))] / max(size.max(initial=0.0), 1e-300)
-        return cls(full, relative, units[:, None] * rows.T, int((relative > STRUCTURAL).sum()))
 
 
 def _draw(likelihood: Likelihood, generator: np.random.Generator) -> Real:
     """Draw parameter values at which the problem has a solution, cooling down until it does."""
     table = likelihood.model.table
-    temperature = np.array([row.kind == "log_temperature" for row in table.rows])
+    temperature = table.is_temperature
     for attempt in range(_ATTEMPTS):
         size = np.where(temperature, 0.1, 1.0 / table.scales)
         wanted = generator.normal(size=len(table)) * size
         # Undiscounted problems are solvable where steps are costly and temperatures low enough.
         wanted = np.where(temperature, wanted - 0.5 * attempt, -np.abs(wanted) if attempt % 2 else wanted)
-        free = np.linalg.lstsq(table.basis, wanted - table.offset, rcond=None)[0]
-        full: Real = table.basis @ free + table.offset
+        full = table.project(wanted)
         if np.isfinite(likelihood.value(torch.from_numpy(full))):
             return full
     raise SolveError(
         "no parameter values were found at which the model has a solution: with the entropy planner and discount 1, "
         "every way to the end must cost something; use planner='kl', a discount below 1, or fix a negative step weight"
     )
-
-
-def _reduced(likelihood: Likelihood, full: Real) -> tuple[Real, Real]:
-    """Return the weighted derivatives [rows, P_free], each person's rows reduced by QR, and column units.
-
-    Rows are weighted by visits * pi(a|s), so that the product of the matrix with itself is the
-    expected information; columns by the typical size of what they multiply.
-    """
-    point = torch.from_numpy(full)
-    jacobian = likelihood.jacobian(point)
-    log_prob = likelihood.log_prob(point)
-    assert log_prob is not None
-    weighted = jacobian * np.sqrt(likelihood.weight.numpy() * np.exp(log_prob.numpy()))[:, None]
-    table = likelihood.model.table
-    size = np.abs(table.basis).T @ (1 / table.scales) / np.abs(table.basis).sum(axis=0)
-    return _by_person(likelihood, weighted)[0] * size, size
-
-
-def _by_person(likelihood: Likelihood, weighted: Real) -> tuple[Real, Real]:
-    """Reduce each person's rows of derivatives [N, colors, and more columns] by QR, which keeps all products.
-
-    Returns:
-        The reduced rows in free parameters [rows, P_free], and their further columns [rows, ...].
-    """
-    table, person, owner = likelihood.model.table, likelihood.observations.person, likelihood.directions.owner
-    order = np.argsort(person, kind="stable")
-    people, first = np.unique(person[order], return_index=True)
-    blocks, further = [], []
-    for b, rows in zip(people, np.split(weighted[order], first[1:]), strict=True):
-        triangle: Real = np.linalg.qr(rows, mode="r")  # type: ignore[assignment]
-        mine = owner[likelihood.directions.row_of_person[b]]
-        blocks.append(triangle[:, : len(mine)] @ table.basis[mine])
-        further.append(triangle[:, len(mine) :])
-    return np.vstack(blocks), np.vstack(further)
 
 
 def _notes(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> list[str]:
@@ -219,20 +164,23 @@ def _notes(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> list[
         )
     if bound.is_relative:
         notes.append("temperatures are relative: their geometric mean over people is held at 1 (average person = 1)")
-    blind = [row for row in bound.table.rows if row.kind == "log_temperature" and row.fixed is None]
-    silent = [row.label for row in blind if not _moves(likelihood, row.label)] if len(blind) > 1 else []
+    silent = _silent(likelihood)
     if silent:
         notes.append(f"no decision with two options for {shortlist(silent)}: their temperatures cannot be estimated")
     return notes
 
 
-def _moves(likelihood: Likelihood, label: object) -> bool:
-    place = next(
-        p for p, row in enumerate(likelihood.model.table.rows) if row.kind == "log_temperature" and row.label == label
-    )
-    people = np.flatnonzero(likelihood.belongs[place])
-    options = np.isin(likelihood.observations.person, people)
-    return bool(np.unique(likelihood.observations.position[options], return_counts=True)[1].max(initial=0) > 1)
+def _silent(likelihood: Likelihood) -> list[Hashable]:
+    """Return the labels of free temperatures, of several, whose people had no choice."""
+    table, seen = likelihood.model.table, likelihood.observations
+    people = len(likelihood.model.subjects)
+    key = seen.position * people + seen.person
+    _, place, options = np.unique(key, return_index=True, return_counts=True)
+    choices = np.bincount(seen.person[place], weights=options > 1, minlength=people).astype(np.float64)
+    asked = table.free & table.is_temperature
+    if asked.sum() < 2:
+        return []
+    return [table.rows[p].label for p in np.flatnonzero(asked & (likelihood.directions.summed(choices) == 0))]
 
 
 def planners_agree(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> bool:
@@ -251,14 +199,14 @@ def planners_agree(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) 
     # In units of each person's temperature the wage is the same for everybody.
     temperature = _temperature_of(bound, full)[likelihood.observations.person]
     rows[:, -1] *= temperature
-    free, further = _by_person(likelihood, rows)
-    wanted = further[:, 0]
-    if np.abs(wanted).max(initial=0.0) <= STRUCTURAL * max(np.abs(free).max(initial=0.0), 1e-300):
+    wanted = float(np.linalg.norm(rows[:, -1]))
+    others = float(np.abs(rows[:, :-1]).max(initial=0.0))
+    if np.abs(rows[:, -1]).max(initial=0.0) <= STRUCTURAL * max(others, 1e-300):
         return True
-    if isinstance(bound.temperature, Fixed) and free.shape[1] == 0:
+    if bound.table.num_free == 0:
         return False
-    solution = np.linalg.lstsq(free, wanted, rcond=STRUCTURAL)[0]
-    return bool(np.linalg.norm(wanted - free @ solution) <= 1e-6 * np.linalg.norm(wanted))
+    units = np.r_[np.ones(len(bound.table)), 0.0]
+    return Elimination.of(likelihood, rows, units).explains(1e-6 * wanted)
 
 
 def _temperature_of(bound: SoftOptimalModel, full: Real) -> Real:

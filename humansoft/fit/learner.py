@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 
 from humansoft._types import DTYPE
 from humansoft.data.log import BehaviorLog
+from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.likelihood import Likelihood
-from humansoft.fit.optimizer import FisherScoring, LimitedMemory
+from humansoft.fit.optimizer import Curvature, FisherScoring, LimitedMemory
 from humansoft.model import SoftOptimalModel
 
 Real = npt.NDArray[np.float64]
@@ -47,8 +48,8 @@ class DecisionDataModule(pl.LightningDataModule):
 class SoftOptimalLearner(pl.LightningModule):
     """Learns reward and temperature by maximum likelihood.
 
-    Its one parameter is the free vector; fixed weights and the unit of temperature are in the
-    affine map to the full vector (see :class:`humansoft.parameters.Parameters`).
+    Its one parameter is the vector of what is not fixed; the sum that gives temperatures a unit is held by the map
+    to the full vector (see :class:`humansoft.parameters.Parameters`).
 
     Args:
         likelihood: the likelihood to maximise.
@@ -66,23 +67,26 @@ class SoftOptimalLearner(pl.LightningModule):
         super().__init__()
         self.likelihood, self.max_steps, self.on_step = likelihood, max_steps, on_step
         table = likelihood.model.table
-        self.basis = torch.from_numpy(table.basis).to(DTYPE)
-        self.offset = torch.from_numpy(table.offset).to(DTYPE)
-        self.free = nn.Parameter(torch.zeros(table.num_free, dtype=DTYPE))
+        self.free = nn.Parameter(torch.zeros(int(table.free.sum()), dtype=DTYPE))
+        self.place = torch.from_numpy(np.flatnonzero(table.free))
+        self.offset = torch.from_numpy(table.project(np.zeros(len(table))))
+        self.normal = None if table.mean_zero is None else torch.from_numpy(table.mean_zero[table.free])
         self.num_decisions = max(float(likelihood.weight.sum()), 1.0)
         self.history: list[float] = []
 
     @property
     def full(self) -> Tensor:
         """[P] all parameters at the current free vector."""
-        return self.basis @ self.free + self.offset
+        free: Tensor = self.free
+        if self.normal is not None:  # what would leave the constraint has no effect
+            free = free - self.normal * (self.normal @ free) / (self.normal @ self.normal)
+        return self.offset.index_add(0, self.place, free)
 
     def start_at(self, full: Real) -> None:
         """Move to the free vector closest to a full one."""
         table = self.likelihood.model.table
-        free = np.linalg.lstsq(table.basis, full - table.offset, rcond=None)[0]
         with torch.no_grad():
-            self.free.copy_(torch.from_numpy(free))
+            self.free.copy_(torch.from_numpy(table.project(full)[table.free]))
 
     def is_feasible(self) -> bool:
         """Whether the problem has a solution at the current free vector."""
@@ -96,26 +100,22 @@ class SoftOptimalLearner(pl.LightningModule):
     def configure_optimizers(self) -> FisherScoring | LimitedMemory:
         """Fisher scoring, or L-BFGS when there are very many parameters."""
         table = self.likelihood.model.table
-        share = np.abs(table.basis) / np.maximum(np.abs(table.basis).sum(axis=0), 1e-300)
         if int(table.colors.max(initial=0)) + 1 > _MOST_COLORS:
-            return LimitedMemory(self.free, share.T @ table.scales, self.max_steps * 10, self._note)
-        is_temperature = np.array([row.kind == "log_temperature" for row in table.rows])
-        limits = np.where(share.T @ is_temperature > 0.5, _LARGEST_LOG_STEP, np.inf)
+            return LimitedMemory(self.free, table.scales[table.free], self.max_steps * 10, self._note)
         return FisherScoring(
             self.free,
-            information=lambda: self._projected(self.likelihood.expected_information(self.full.detach())),
-            hessian=lambda: self._projected(-self.likelihood.hessian(self.full.detach())),
+            information=lambda: self._curvature(self.likelihood.expected_information(self.full.detach())),
+            hessian=lambda: self._curvature(self.likelihood.hessian(self.full.detach()).scaled(-1.0)),
             weight=self.num_decisions,
-            limits=limits,
+            limits=np.where(table.is_temperature, _LARGEST_LOG_STEP, np.inf)[table.free],
             max_steps=self.max_steps,
             on_step=self._note,
         )
 
-    def _projected(self, curvature: Real) -> Real:
-        """Express a curvature of the log-likelihood in the free parameters of the mean loss."""
-        basis = self.likelihood.model.table.basis
-        projected: Real = basis.T @ curvature @ basis / self.num_decisions
-        return projected
+    def _curvature(self, matrix: ArrowMatrix) -> Curvature:
+        """Express a curvature of the log-likelihood as one of the mean loss of a decision."""
+        table = self.likelihood.model.table
+        return Curvature(matrix.scaled(1.0 / self.num_decisions), table.free, table.mean_zero)
 
     def _note(self, loss: float) -> None:
         self.history.append(-loss * self.num_decisions)
@@ -130,10 +130,9 @@ def find_feasible_start(learner: SoftOptimalLearner) -> bool:
     entropy planner and no discount, only costly steps make episodes end).
     """
     table = learner.likelihood.model.table
-    is_reward = np.array([row.kind == "reward" for row in table.rows])
     for weight in (0.0, -1.0, -4.0):
         for log_temperature in (0.0, -1.0, -2.0, -4.0, -8.0):
-            wanted = np.where(is_reward, weight / table.scales, log_temperature)
+            wanted = np.where(table.is_temperature, log_temperature, weight / table.scales)
             learner.start_at(wanted)
             if learner.is_feasible():
                 return True

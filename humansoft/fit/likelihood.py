@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from scipy.sparse import csr_array
 from torch import Tensor
 from torch.func import functional_call
 
 from humansoft._types import DTYPE
+from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.directions import Directions, curvature
 from humansoft.model import SoftOptimalModel
 from humansoft.solvers.adjoint import Adjoint
@@ -100,18 +100,13 @@ class Likelihood:
         """Return the log-likelihood as a tensor through which its exact gradient flows back to ``full``."""
         return _Value.apply(full, self)  # type: ignore[no-any-return,no-untyped-call]
 
-    @cached_property
-    def belongs(self) -> npt.NDArray[np.bool_]:
-        """[P, B] whether a parameter enters a person's likelihood (people in the model's order)."""
-        people = self.model.subjects.values
-        place = {label: i for i, label in enumerate(people)}
-        member = np.ones((len(self.model.table), len(people)), dtype=bool)
-        for p, row in enumerate(self.model.table.rows):
-            if row.level == "subject":
-                member[p] = np.arange(len(people)) == place[row.label]
-            elif row.level == "group":
-                member[p] = self.model.groups.encode([row.label])[0] == self.model.group_of_subject
-        return member
+    def by_person(self, full: Float[Tensor, " P"]) -> Real:
+        """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
+        log_prob, people = self.log_prob(full), len(self.model.subjects)
+        if log_prob is None:
+            return np.full(people, -np.inf)
+        weighted = log_prob.numpy() * self.observations.weight
+        return np.bincount(self.observations.person, weights=weighted, minlength=people).astype(np.float64)
 
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P]."""
@@ -126,18 +121,20 @@ class Likelihood:
         by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
         return torch.cat([by_weight, by_temperature]).numpy()
 
-    def hessian(self, full: Float[Tensor, " P"]) -> Real:
+    def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the exact Hessian of log L [P, P]."""
         derivatives, counts = self._derivatives(full), self._counts
-        found = self.directions.gathered(derivatives.hessian(counts, self.observations.expansion.row))
-        if not self.model.reward.is_linear:
-            weights = full[: -len(self.model.groups)].detach()
-            pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
-            size = len(weights)
-            found[:size, :size] += curvature(
-                lambda w: (pull * self._laid_out(self.directions.reward_at(w))).sum(), weights
-            )
-        return found
+        by_row = derivatives.hessian(counts, self.observations.expansion.row)
+        found = ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
+        if self.model.reward.is_linear:
+            return found
+        weights = full[: -len(self.model.groups)].detach()
+        pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
+        bent = np.zeros((len(full), len(full)))
+        bent[: len(weights), : len(weights)] = curvature(
+            lambda w: (pull * self._laid_out(self.directions.reward_at(w))).sum(), weights
+        )
+        return found.plus(bent)
 
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors].
@@ -155,10 +152,10 @@ class Likelihood:
         found: Real = scores.numpy()[back, seen.action]
         return found
 
-    def expected_information(self, full: Float[Tensor, " P"]) -> Real:
+    def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
         by_row = self._derivatives(full).information(self._counts.sum(dim=-1), self.observations.expansion.row)
-        return self.directions.gathered(by_row)
+        return ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
 
     @cached_property
     def directions(self) -> Directions:
@@ -241,12 +238,17 @@ class Likelihood:
             Observations(seen.expansion, position[playable], action[playable], visits[playable], person, person),
         )
 
-    def scores(self, jacobian: Real) -> csr_array:
-        """Return d log pi(a|s) / d parameters of each observation as a sparse matrix [N, P]."""
-        owner = self.directions.owner[self.directions.row_of_person][self.observations.person]
-        count, width = jacobian.shape
-        rows = np.repeat(np.arange(count), width)
-        return csr_array((jacobian.ravel(), (rows, owner.ravel())), shape=(count, len(self.model.table)))
+    def counting(self, observations: Observations) -> "Likelihood":
+        """Return the likelihood of the same decisions counted by other units; it starts from the same solution."""
+        return Likelihood(self.model, observations, self._warm, self._solved)
+
+    def outer(self, scores: Real, person: npt.NDArray[np.int64]) -> ArrowMatrix:
+        """Return the sum of products of scores [U, C] with themselves, each of one person [U]."""
+        row = self.directions.row_of_person[person]
+        order = np.argsort(row, kind="stable")
+        ends = np.cumsum(np.bincount(row, minlength=len(self.directions.owner)))[:-1]
+        by_row = [mine.T @ mine for mine in np.split(scores[order], ends)]
+        return ArrowMatrix.of_rows(self.directions.layout, np.stack(by_row))
 
 
 class _Value(torch.autograd.Function):

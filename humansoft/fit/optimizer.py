@@ -5,6 +5,8 @@ step is shortened.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ import torch
 from scipy.optimize import OptimizeResult, minimize
 from torch import Tensor
 
+from humansoft.fit.arrow import ArrowMatrix, Inverse, inverse
+
 Real = npt.NDArray[np.float64]
 Closure = Callable[[], Any]
 OnStep = Callable[[float], None]
@@ -20,7 +24,41 @@ OnStep = Callable[[float], None]
 _ARMIJO = 1e-4
 _HALVINGS = 40
 _SILENT = 1e-10
+_POSITIVE, _FLAT = 1e-10, 1e-11  # eigenvalues relative to the largest
 _IDLE, _MOST_IDLE = 1e-8, 4  # nats gained by a step that gains nothing, and how many of them end the search
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Second derivatives of the mean loss, over the parameters that are free.
+
+    Attributes:
+        matrix: of all parameters [P, P].
+        free: [P] which of them are free.
+        mean_zero: [P] weights of the sum that is held at 0, if there is one.
+    """
+
+    matrix: ArrowMatrix
+    free: npt.NDArray[np.bool_]
+    mean_zero: Real | None
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether it is positive definite by more than rounding."""
+        return self._inverse.smallest > _POSITIVE
+
+    def solve(self, gradient: Real) -> Real:
+        """Return the inverse times a gradient [P_free], staying put along flat directions."""
+        full = np.zeros((len(self.free), 1))
+        full[self.free, 0] = gradient
+        step: Real = self._inverse.covariance.times(full)[self.free, 0]
+        return step
+
+    @cached_property
+    def _inverse(self) -> Inverse:
+        size = np.sqrt(np.abs(self.matrix.diagonal()))
+        told = self.free & (size > _SILENT * size[self.free].max(initial=0.0))  # the data say something here
+        return inverse(self.matrix, told, self.mean_zero, cutoff=_FLAT)
 
 
 class _VectorOptimizer(torch.optim.Optimizer):
@@ -72,8 +110,8 @@ class FisherScoring(_VectorOptimizer):
     def __init__(
         self,
         parameter: torch.nn.Parameter,
-        information: Callable[[], Real],
-        hessian: Callable[[], Real],
+        information: Callable[[], Curvature],
+        hessian: Callable[[], Curvature],
         weight: float,
         limits: Real,
         max_steps: int,
@@ -109,10 +147,9 @@ class FisherScoring(_VectorOptimizer):
     def _direction(self, gradient: Real, near: bool) -> Real:
         if near:
             curvature = self.hessian()
-            size = np.sqrt(np.abs(np.diag(curvature)).clip(1e-300))
-            if np.linalg.eigvalsh(curvature / np.outer(size, size))[0] > 1e-10:
-                return -_solve(curvature, gradient)
-        return -_solve(self.information(), gradient)
+            if curvature.is_positive:
+                return -curvature.solve(gradient)
+        return -self.information().solve(gradient)
 
     def _backtrack(
         self, closure: Closure, x: Real, loss: float, gradient: Real, direction: Real
@@ -129,17 +166,6 @@ class FisherScoring(_VectorOptimizer):
                 return (candidate, value, following) if np.abs(following).max() < np.abs(gradient).max() else None
             length /= 2
         return None
-
-
-def _solve(matrix: Real, vector: Real) -> Real:
-    """Solve a positive semi-definite system, staying put along its flat directions."""
-    size = np.sqrt(np.abs(np.diag(matrix)))
-    told = size > _SILENT * size.max(initial=0.0)  # the data say something about these entries here
-    solution = np.zeros_like(vector)
-    scale = size[told]
-    small = matrix[np.ix_(told, told)] / np.outer(scale, scale)
-    solution[told] = np.linalg.lstsq(small, vector[told] / scale, rcond=1e-13)[0] / scale
-    return solution
 
 
 class LimitedMemory(_VectorOptimizer):

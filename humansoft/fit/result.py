@@ -10,6 +10,7 @@ import pandas as pd
 from humansoft.codebook import Labels
 from humansoft.data.log import Columns
 from humansoft.errors import NotConvergedError
+from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
 
@@ -38,6 +39,9 @@ _TRAINING = ("counts", "starts", "participants", "columns", "dataset", "source")
 def _same(one: object, other: object) -> bool:
     if isinstance(one, pd.DataFrame) and isinstance(other, pd.DataFrame):
         return one.equals(other)
+    if isinstance(one, BlockCovariance) and isinstance(other, BlockCovariance):
+        pairs = ((getattr(one, name), getattr(other, name)) for name in ("blocks", "factor", "core"))
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
     return bool(one == other)
 
 
@@ -183,7 +187,7 @@ class Fit:
         """Two fits are equal when all their numbers, labels and sentences are."""
         if not isinstance(other, Fit):
             return NotImplemented
-        ours, theirs = self.covariances.tables, other.covariances.tables
+        ours, theirs = self.covariances.matrices, other.covariances.matrices
         return (
             all(getattr(self, name) == getattr(other, name) for name in _PLAIN)
             and self.params.equals(other.params)

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from humansoft.codebook import Labels
 from humansoft.data.log import Columns
 from humansoft.errors import Problems, RunError
+from humansoft.fit.arrow import BlockCovariance, Layout
 from humansoft.fit.packing import deep, flat, pack, unpack
 from humansoft.fit.result import Fit, FitStatus, TrainingData
-from humansoft.fit.uncertainty import Covariances
+from humansoft.fit.uncertainty import COVARIANCE_KINDS, Covariances
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
 from humansoft.rewards.base import AbstractReward
@@ -28,7 +29,8 @@ from humansoft.tasks.task import Task
 from humansoft.tasks.transitions import Transitions
 from humansoft.temperature import Fixed, PerGroup, PerSubject, Shared
 
-FORMAT = 1
+FORMAT = 2
+_COVARIANCE_PARTS = ("blocks", "factor", "core")
 _TEMPERATURES = {kind.__name__: kind for kind in (Fixed, Shared, PerGroup, PerSubject)}
 
 
@@ -86,15 +88,10 @@ def _write(fit: Fit, folder: Path) -> None:
         "counts": fit.training.counts,
         "starts": fit.training.starts,
         "participants": flat(fit.training.participants),
-        **{
-            f"covariance_{k}": pd.DataFrame(v.to_numpy())
-            for k, v in fit.covariances.tables.items()
-            if not isinstance(v, str)
-        },
     }
     for name, table in tables.items():
         table.rename(columns=str).to_parquet(folder / f"{name}.parquet", index=False)
-    save_file(_tensors(fit.model), folder / "tensors.safetensors")
+    save_file(_tensors(fit.model) | _covariance_tensors(fit), folder / "tensors.safetensors")
     record = _record(fit)
     record["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
     record["checksum"] = _checksum(record)
@@ -125,7 +122,7 @@ def _record(fit: Fit) -> dict[str, Any]:
         },
         "covariances": {
             "kinds": list(fit.covariances.kinds),
-            "missing": {k: v for k, v in fit.covariances.tables.items() if isinstance(v, str)},
+            "missing": {k: v for k, v in fit.covariances.matrices.items() if isinstance(v, str)},
         },
     }
 
@@ -175,17 +172,13 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
     model = _model(record["model"], _task(record["task"], tensors), tensors)
     tables = {p.stem: pd.read_parquet(p) for p in path.glob("*.parquet")}
     params = deep(tables["params"], ["name", "label"])
-    found: dict[str, pd.DataFrame | str] = {}
-    for kind in ("hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"):
-        missing = record["covariances"]["missing"].get(kind)
-        found[kind] = missing or pd.DataFrame(tables[f"covariance_{kind}"].to_numpy(), params.index, params.index)
     given: dict[str, Any] = record["training"]["columns"]
     roles: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
     columns = Columns(**roles)
     return Fit(
         model=model,
         params=params,
-        covariances=Covariances(found, tuple(record["covariances"]["kinds"])),
+        covariances=_covariances(record["covariances"], tensors, params),
         log_likelihood=record["log_likelihood"],
         num_decisions=record["num_decisions"],
         rank=record["rank"],
@@ -216,16 +209,36 @@ def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
         "task.context": task.context,
         "model.log_temperature": model.log_temperature.detach(),
         "model.group_of_subject": torch.from_numpy(model.group_of_subject),
-        "model.basis": torch.from_numpy(model.table.basis),
-        "model.offset": torch.from_numpy(model.table.offset),
-        "model.colors": torch.from_numpy(model.table.colors),
         **{f"reward.{name}": p.detach() for name, p in model.reward.named_parameters()},
     }
     if task.initial is not None:
         tensors["task.initial"] = task.initial
     if model.prior is not None:
         tensors["model.prior"] = model.prior
+    if model.table.mean_zero is not None:
+        tensors["model.mean_zero"] = torch.from_numpy(model.table.mean_zero)
     return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _covariance_tensors(fit: Fit) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for kind, matrix in fit.covariances.matrices.items():
+        if not isinstance(matrix, str):
+            tensors["covariance.owner"] = torch.from_numpy(matrix.layout.owner).clone()
+            for name in _COVARIANCE_PARTS:
+                tensors[f"covariance.{kind}.{name}"] = torch.from_numpy(getattr(matrix, name)).contiguous().clone()
+    return tensors
+
+
+def _covariances(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], params: pd.DataFrame) -> Covariances:
+    matrices: dict[str, BlockCovariance | str] = dict(record["missing"])
+    for kind in COVARIANCE_KINDS:
+        if kind not in matrices:
+            layout = Layout(tensors["covariance.owner"].numpy(), len(params))
+            parts = (tensors[f"covariance.{kind}.{name}"].numpy() for name in _COVARIANCE_PARTS)
+            matrices[kind] = BlockCovariance(layout, *parts)
+    ordered: dict[str, BlockCovariance | str] = {kind: matrices[kind] for kind in COVARIANCE_KINDS}
+    return Covariances(ordered, tuple(record["kinds"]), params.index)
 
 
 def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Task:
@@ -256,7 +269,8 @@ def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Te
     groups = Labels(kind, unpack(record["groups"]))
     bound = model.bound_to(subjects, groups, tensors["model.group_of_subject"].numpy())
     rows = tuple(Parameter(**{**row, "label": unpack(row["label"])}) for row in record["parameters"])
-    bound.table = Parameters(rows, *(tensors[f"model.{n}"].numpy() for n in ("basis", "offset", "colors")))
+    mean_zero = tensors.get("model.mean_zero")
+    bound.table = Parameters(rows, None if mean_zero is None else mean_zero.numpy())
     full = [tensors[f"reward.{n}"].reshape(-1) for n, _ in bound.reward.named_parameters()]
     return bound.at(torch.cat([*full, tensors["model.log_temperature"]]))
 

@@ -10,26 +10,34 @@ cluster c (SCIENCE 4.2):
 A person's own parameters are never clustered by subject: that person's score is zero at the optimum.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy.linalg import null_space
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import NotAvailableError, did_you_mean
+from humansoft.fit.arrow import ArrowMatrix, BlockCovariance, inverse
 from humansoft.fit.likelihood import Likelihood
 from humansoft.parameters import Parameters
 
 Real = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
 CovarianceKind = Literal["hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"]
+COVARIANCE_KINDS: tuple[CovarianceKind, ...] = ("hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode")
 
 MIN_EPISODES = 5
 """With fewer episodes, a sandwich clustered by episode says more about luck than about noise."""
+
+_SINGULAR = 1e-12  # smallest eigenvalue of a matrix that can be inverted, relative to the largest
 
 _NO_EPISODES = (
     "the log was counted while reading, which keeps no episodes; use 'hessian' or 'sandwich_by_subject', or read it "
@@ -42,34 +50,46 @@ class Covariances:
     """Covariance matrices of all parameters [P, P] by kind; a sentence where one is not available.
 
     Attributes:
-        tables: kind -> covariance matrix (fixed parameters have variance 0), or the reason why not.
+        matrices: kind -> covariance (fixed parameters have variance 0), or the reason why not.
         kinds: [P] kind of the standard error reported by default for each parameter.
+        index: (name, label) of the parameters.
     """
 
-    tables: Mapping[str, pd.DataFrame | str]
+    matrices: Mapping[str, BlockCovariance | str]
     kinds: tuple[str, ...]
+    index: "pd.Index[Any]"
 
-    def table(self, kind: str) -> pd.DataFrame:
-        """Return one covariance matrix.
+    def matrix(self, kind: str) -> BlockCovariance:
+        """Return one covariance in the form in which it is kept, which is small for any number of people.
 
         Raises:
             NotAvailableError: unknown kind, or the reason why this one does not exist.
         """
-        if kind not in self.tables:
-            raise NotAvailableError(f"there is no covariance {kind!r}.{did_you_mean(kind, self.tables)}")
-        table = self.tables[kind]
-        if isinstance(table, str):
-            raise NotAvailableError(f"covariance {kind!r} is not available: {table}")
-        return table
+        if kind not in self.matrices:
+            raise NotAvailableError(f"there is no covariance {kind!r}.{did_you_mean(kind, self.matrices)}")
+        matrix = self.matrices[kind]
+        if isinstance(matrix, str):
+            raise NotAvailableError(f"covariance {kind!r} is not available: {matrix}")
+        return matrix
+
+    def table(self, kind: str) -> pd.DataFrame:
+        """Return one covariance matrix as a table [P, P].
+
+        Raises:
+            NotAvailableError: unknown kind, or the reason why this one does not exist.
+        """
+        return pd.DataFrame(self.matrix(kind).toarray(), self.index, self.index)
 
     def std_errors(self, kind: str | None = None) -> npt.NDArray[np.float64]:
         """Return the standard error of each parameter [P]: of one kind, or the default of each."""
-        kinds = self.kinds if kind is None else (kind,) * len(self.kinds)
-        errors = []
-        for place, name in enumerate(kinds):
-            variance = float(self.table(name).to_numpy()[place, place]) if name else np.nan
-            errors.append(variance**0.5 if variance >= 0 else np.nan)
-        return np.array(errors, dtype=float)
+        kinds = np.array(self.kinds if kind is None else (kind,) * len(self.kinds), dtype=object)
+        errors = np.full(len(kinds), np.nan)
+        for name in dict.fromkeys(kinds):
+            if name:
+                variances = self.matrix(name).variances()
+                chosen = (kinds == name) & (variances >= 0)
+                errors[chosen] = np.sqrt(variances[chosen])
+        return errors
 
 
 def covariances(likelihood: Likelihood, full: Real, log: BehaviorLog) -> Covariances:
@@ -81,73 +101,70 @@ def covariances(likelihood: Likelihood, full: Real, log: BehaviorLog) -> Covaria
         log: the decisions, for the clusters.
     """
     table, point = likelihood.model.table, torch.from_numpy(full)
-    information = -likelihood.hessian(point)
-    bread, reason = _inverse(table.basis.T @ information @ table.basis, "the observed information")
-    scores = likelihood.scores(likelihood.jacobian(point))
-    outer = (scores.T @ scores.multiply(likelihood.observations.weight[:, None])).toarray()
-    # A counted log has no episodes, and each person's decisions are one cluster already.
-    by_episode = likelihood if log.counted else _episode_likelihood(likelihood, log)
-    episode_scores = by_episode.scores(by_episode.jacobian(point))
-    weighted = episode_scores.multiply(by_episode.observations.weight[:, None]).tocsr()
-    per_episode = _summed(weighted, by_episode.observations.unit)
-    per_subject = _summed(weighted, by_episode.observations.person)
-    bhhh, bhhh_reason = _inverse(table.basis.T @ outer @ table.basis, "the matrix of score products")
-    tables: dict[str, Real | str] = {
-        "hessian": bread if bread is not None else reason,
-        "bhhh": bhhh if bhhh is not None else bhhh_reason,
-        "sandwich_by_subject": _sandwich(bread, reason, per_subject @ table.basis, table, "subject"),
-        "sandwich_by_episode": _NO_EPISODES
-        if log.counted
-        else _sandwich(bread, reason, per_episode @ table.basis, table, "episode"),
+    seen = likelihood.observations
+    information = likelihood.hessian(point).scaled(-1.0)
+    scores = likelihood.jacobian(point)
+    products = likelihood.outer(np.sqrt(seen.weight)[:, None] * scores, seen.person)
+    bread = _inverse(information, table, "the observed information")
+    matrices: dict[str, BlockCovariance | str] = {
+        "hessian": bread,
+        "bhhh": _inverse(products, table, "the matrix of score products"),
+        "sandwich_by_subject": bread,
+        "sandwich_by_episode": _NO_EPISODES if log.counted else bread,
     }
-    own = np.array([row.level == "subject" and row.fixed is None for row in table.rows])
-    index = table.index()
-    named: dict[str, pd.DataFrame | str] = {
-        kind: value if isinstance(value, str) else pd.DataFrame(table.basis @ value @ table.basis.T, index, index)
-        for kind, value in tables.items()
-    }
-    by_subject = named["sandwich_by_subject"]
-    if not isinstance(by_subject, str):
-        by_subject.loc[own, :] = by_subject.loc[:, own] = np.nan
-    return Covariances(named, tuple(_default_kinds(likelihood, named, table, log)))
+    if not isinstance(bread, str):
+        by_subject, people = _clusters(likelihood, scores, seen.person)
+        by_subject_matrix = _sandwich(bread, likelihood, by_subject, people, "subject")
+        if not isinstance(by_subject_matrix, str):
+            own = [p for p, row in enumerate(table.rows) if row.level == "subject" and row.fixed is None]
+            by_subject_matrix = by_subject_matrix.without(np.array(own, dtype=np.int64))
+        matrices["sandwich_by_subject"] = by_subject_matrix
+        if not log.counted:
+            matrices["sandwich_by_episode"] = _sandwich(
+                bread, likelihood, *_by_episode(likelihood, point, log), "episode"
+            )
+    return Covariances(matrices, tuple(_default_kinds(likelihood, matrices, log)), table.index())
 
 
-def _inverse(matrix: Real, what: str) -> tuple[Real | None, str]:
-    if not len(matrix):
-        return matrix, ""
-    if not np.isfinite(matrix).all():
-        return None, f"{what} holds values that are not finite"
-    size = np.sqrt(np.abs(np.diag(matrix)))
-    if (size == 0).any():
-        return None, f"{what} is zero for {int((size == 0).sum())} parameters: the data do not move them"
-    scaled = matrix / np.outer(size, size)
-    values = np.linalg.eigvalsh((scaled + scaled.T) / 2)
-    if values[0] <= 1e-12 * values[-1]:
-        return None, f"{what} is singular (smallest eigenvalue {values[0]:.1e}): a direction is flat"
-    inverse = np.linalg.inv(scaled) / np.outer(size, size)
-    return (inverse + inverse.T) / 2, ""
+def _inverse(matrix: ArrowMatrix, table: Parameters, what: str) -> BlockCovariance | str:
+    diagonal = matrix.diagonal()
+    if not np.isfinite(diagonal).all():
+        return f"{what} holds values that are not finite"
+    still = int((table.free & (diagonal == 0)).sum())
+    if still:
+        return f"{what} is zero for {still} parameters: the data do not move them"
+    found = inverse(matrix, table.free, table.mean_zero)
+    if found.smallest <= _SINGULAR:
+        return f"{what} is singular (smallest eigenvalue {found.smallest:.1e}): a direction is flat"
+    return found.covariance
 
 
-def _episode_likelihood(likelihood: Likelihood, log: BehaviorLog) -> Likelihood:
-    finer = Likelihood(likelihood.model, likelihood.model.observe(log, by="episode"))
-    finer._warm, finer._solved = likelihood._warm, likelihood._solved  # the same problem, only counted more finely
-    return finer
+def _by_episode(likelihood: Likelihood, point: Tensor, log: BehaviorLog) -> tuple[Real, Index]:
+    """Return the score of each episode [U, C] and whose it is [U]."""
+    finer = likelihood.counting(likelihood.model.observe(log, by="episode"))
+    return _clusters(finer, finer.jacobian(point), finer.observations.unit)
 
 
-def _summed(scores: csr_array, unit: npt.NDArray[np.int64]) -> Real:
-    """Add the rows of each unit -> [U, P]."""
-    _, place = np.unique(unit, return_inverse=True)
-    gather = csr_array((np.ones(len(place)), (place, np.arange(len(place)))))
-    total: Real = (gather @ scores).toarray()
-    return total
+def _clusters(likelihood: Likelihood, scores: Real, unit: Index) -> tuple[Real, Index]:
+    """Add the weighted scores [N, C] of each unit -> [U, C], and tell whose it is [U]."""
+    seen = likelihood.observations
+    _, first, place = np.unique(unit, return_index=True, return_inverse=True)
+    gather: Any = csr_array((seen.weight, (place, np.arange(len(place)))))  # scipy's stubs promise too little
+    total: Real = gather @ scores
+    return total, seen.person[first]
 
 
-def _sandwich(bread: Real | None, reason: str, clusters: Real, table: Parameters, by: str) -> Real | str:
-    if bread is None:
-        return reason
-    own = np.array([row.level == "subject" for row in table.rows])
-    common = np.abs(table.basis[own]).sum(axis=0) == 0  # directions that no person has alone
-    needed = int(common.sum())
+def _sandwich(
+    bread: BlockCovariance, likelihood: Likelihood, clusters: Real, person: Index, by: str
+) -> BlockCovariance | str:
+    table = likelihood.model.table
+    common = np.flatnonzero(table.free & np.array([row.level != "subject" for row in table.rows], dtype=bool))
+    meat = likelihood.outer(clusters, person)
+    over = np.zeros((len(table), len(common)))  # directions that no person has alone
+    over[common, np.arange(len(common))] = 1.0
+    if table.mean_zero is not None and table.mean_zero[common].any():
+        over = over @ null_space(table.mean_zero[None, common])
+    needed = over.shape[1]
     if by == "subject" and not needed:
         return (
             "no parameter is shared, and a person's own are never clustered by subject (their score is zero at the "
@@ -160,34 +177,32 @@ def _sandwich(bread: Real | None, reason: str, clusters: Real, table: Parameters
         )
     if by == "episode" and len(clusters) < MIN_EPISODES:
         return f"clustering by episode needs at least {MIN_EPISODES} episodes, there are {len(clusters)}; use 'hessian'"
-    meat = clusters.T @ clusters
-    if needed and np.linalg.matrix_rank(meat[np.ix_(common, common)], hermitian=True) < needed:
+    if needed and np.linalg.matrix_rank(over.T @ meat.times(over), hermitian=True) < needed:
         return (
             f"the {len(clusters)} cluster sums span fewer than {needed} directions; "
             "use 'hessian', or cluster by episode"
         )
-    return bread @ meat @ bread
+    return bread.around(meat)
 
 
 def _default_kinds(
-    likelihood: Likelihood, tables: Mapping[str, pd.DataFrame | str], table: Parameters, log: BehaviorLog
+    likelihood: Likelihood, matrices: Mapping[str, BlockCovariance | str], log: BehaviorLog
 ) -> list[str]:
     """Choose each parameter's default: by subject when many share it, by episode when it is one person's."""
+    table = likelihood.model.table
     episodes = pd.Series(log.episode).groupby(log.subject).nunique()
     per_person = dict(zip(log.codebook.subjects.decode(episodes.index), episodes, strict=True))
-    members = likelihood.belongs.sum(axis=1)
+    members = likelihood.directions.summed(np.ones(len(likelihood.model.subjects)))
+    sharing = Counter((row.level, row.label) for row in table.rows if row.fixed is None)
     kinds = []
     for place, row in enumerate(table.rows):
-        sharing = sum(
-            other.level == row.level and other.label == row.label and other.fixed is None for other in table.rows
-        )
         choices = ["hessian"]
         if row.level == "subject":
             if per_person.get(row.label, 0) >= MIN_EPISODES:
                 choices.insert(0, "sandwich_by_episode")
-        elif members[place] > sharing:
+        elif members[place] > sharing[row.level, row.label]:
             choices.insert(0, "sandwich_by_subject")
         elif members[place] == 1 and log.num_episodes >= MIN_EPISODES:
             choices.insert(0, "sandwich_by_episode")
-        kinds.append(next((kind for kind in choices if not isinstance(tables[kind], str)), ""))
+        kinds.append(next((kind for kind in choices if not isinstance(matrices[kind], str)), ""))
     return kinds

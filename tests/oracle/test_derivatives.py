@@ -204,6 +204,14 @@ def close(found: Array, expected: Array, relative: float) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=relative * np.abs(expected).max())
 
 
+def by_parameter(likelihood: Likelihood, scores: Array) -> Array:
+    """Put scores [N, C] of observations in colors to the parameters they belong to [N, P]."""
+    owner = likelihood.directions.owner[likelihood.directions.row_of_person[likelihood.observations.person]]
+    found = np.zeros((len(scores), len(likelihood.model.table) + 1))
+    np.put_along_axis(found, owner, scores, axis=1)
+    return found[:, :-1]
+
+
 def test_value_gradient_and_scores_are_those_of_plain_numpy(case: Case) -> None:
     point = torch.from_numpy(case.point)
     expected = case.log_likelihood(case.point[None])[0]
@@ -212,14 +220,16 @@ def test_value_gradient_and_scores_are_those_of_plain_numpy(case: Case) -> None:
     close(case.likelihood.gradient(point), gradient, 1e-8)
     scores = reference.complex_gradient(case.log_prob, case.point)
     jacobian = case.likelihood.jacobian(point)
-    close(case.likelihood.scores(jacobian).toarray(), scores, 1e-8)
+    free = case.likelihood.model.table.free
+    close(by_parameter(case.likelihood, jacobian), scores * free, 1e-8)
     assert jacobian.shape[1] <= len(FEATURES) + len(set(GROUP.values())) + 1
     np.testing.assert_allclose(case.rows["weight"].to_numpy() @ scores, gradient, atol=1e-10)
 
 
 def test_the_hessian_is_that_of_plain_numpy(case: Case) -> None:
-    hessian = case.likelihood.hessian(torch.from_numpy(case.point))
-    close(hessian, reference.complex_hessian(case.log_likelihood, case.point), 1e-6)
+    hessian = case.likelihood.hessian(torch.from_numpy(case.point)).toarray()
+    free = case.likelihood.model.table.free
+    close(hessian, reference.complex_hessian(case.log_likelihood, case.point) * np.outer(free, free), 1e-6)
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-9 * np.abs(hessian).max())
 
 
@@ -330,7 +340,7 @@ def test_shaping_directions_have_no_gradient() -> None:
             size = np.abs(likelihood.gradient(point)).max()
             assert abs(likelihood.gradient(point)[2]) < 1e-10 * size
             assert np.abs(likelihood.jacobian(point)[:, 2]).max() < 1e-10
-            assert np.abs(likelihood.hessian(point)[2]).max() < 1e-9 * size
+            assert np.abs(likelihood.hessian(point).toarray()[2]).max() < 1e-9 * size
 
 
 def at_truth(planner: Planner, horizon: int | None, episodes: int) -> tuple[Likelihood, torch.Tensor]:
@@ -351,7 +361,7 @@ def at_truth(planner: Planner, horizon: int | None, episodes: int) -> tuple[Like
 def test_the_expected_score_is_zero_and_its_variance_is_the_information(planner: Planner, horizon: int | None) -> None:
     likelihood, point = at_truth(planner, horizon, episodes=400)
     everything = likelihood.every_action
-    scores = everything.scores(everything.jacobian(point)).toarray()
+    scores = by_parameter(everything, everything.jacobian(point))
     chance = np.exp(everything.log_prob(point).detach().numpy())  # type: ignore[union-attr]
     visits = everything.observations.weight
     # Exactly, given the states that were visited: over actions in each state, so in total.
@@ -365,16 +375,18 @@ def test_the_expected_score_is_zero_and_its_variance_is_the_information(planner:
         likelihood.model,
         Observations(seen.expansion, seen.position, seen.action, visits * chance, seen.person, seen.unit),
     )
-    information = likelihood.expected_information(point)
-    close(-mean.hessian(point), information, 1e-9)
+    information = likelihood.expected_information(point).toarray()
+    close(-mean.hessian(point).toarray(), information, 1e-9)
     close(information, scores.T @ (scores * (visits * chance)[:, None]), 1e-12)
     # In a sample: the score is within Monte-Carlo error, the sum of squared scores near its expectation.
     gradient = likelihood.gradient(point)
     deviation = gradient / np.sqrt(np.diag(information))
     assert np.abs(deviation).max() < 4
     assert gradient @ np.linalg.pinv(information, rcond=1e-9) @ gradient < 25  # chi-squared, 4 degrees of freedom
-    sampled = likelihood.scores(likelihood.jacobian(point)).toarray()
-    outer = sampled.T @ (sampled * likelihood.observations.weight[:, None])
+    jacobian, observed = likelihood.jacobian(point), likelihood.observations
+    sampled = by_parameter(likelihood, jacobian)
+    outer = sampled.T @ (sampled * observed.weight[:, None])
+    close(likelihood.outer(jacobian * np.sqrt(observed.weight)[:, None], observed.person).toarray(), outer, 1e-12)
     np.testing.assert_allclose(outer, information, atol=0.15 * np.abs(information).max())
 
 
@@ -386,9 +398,9 @@ def test_masked_actions_carry_no_nan() -> None:
         assert not bool(bound.task.available.all())
         for finding in (
             case.likelihood.gradient(point),
-            case.likelihood.hessian(point),
+            case.likelihood.hessian(point).toarray(),
             case.likelihood.jacobian(point),
-            case.likelihood.expected_information(point),
+            case.likelihood.expected_information(point).toarray(),
         ):
             assert np.isfinite(finding).all()
 

@@ -153,7 +153,7 @@ def test_rewards_that_are_not_linear_have_their_exact_hessian(horizon: int | Non
     model = hs.SoftOptimalModel(task, Saturating(), hs.PerSubject()).bind(log)
     likelihood = Likelihood(model, model.observe(log))
     point = torch.tensor([-0.6, 0.3, -0.9, 0.2, -0.3], dtype=torch.float64)
-    hessian = likelihood.hessian(point)
+    hessian = likelihood.hessian(point).toarray()
     width = 1e-5
     for p in range(len(point)):
         step = width * torch.eye(len(point), dtype=torch.float64)[p]
