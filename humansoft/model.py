@@ -177,7 +177,7 @@ class SoftOptimalModel(nn.Module):
         return (len(self.subjects) if self.rows_are_people else len(self.groups)) + 1
 
     def observe(self, log: BehaviorLog, by: Literal["subject", "episode", "decision"] = "subject") -> Observations:
-        """Line the responses of a checked log up with the policy table, summed ``by`` unit.
+        """Return the responses of a checked log in the model's codes, summed ``by`` unit.
 
         Missing responses are left out, except by decision, where they keep their place with weight 0.
         """
@@ -192,11 +192,9 @@ class SoftOptimalModel(nn.Module):
             counts = log.counts(self.task.states, self.task.actions, by=by, timed=timed)
             state, action, time, weight = counts.state, counts.action, counts.time, counts.weight
             subject, unit = counts.subject, counts.unit
-        expansion = self.expand(row_of_subject[subject], state)
-        place = expansion.place(self.task, row_of_subject[subject], state)
-        position = time * len(expansion.state) + place if timed else place
         person = self.subjects.encode(log.codebook.subjects.values)[subject]
-        return Observations(expansion, position, action, weight, person, unit)
+        time = time if timed else np.zeros_like(time)
+        return Observations(row_of_subject[subject], state, time, action, weight, person, unit)
 
     def expand(self, row: Index, state: Index) -> Expansion:
         """Lay out the (row, context) pairs that occur, under this model's reference policy."""
@@ -258,10 +256,20 @@ class SoftOptimalModel(nn.Module):
         Raises:
             SolveError: the soft Bellman equation has no finite solution at these parameters.
         """
-        solution = self(observations.expansion, **options)
-        self.require_solved(solution, observations.expansion)
+        rows = self.log_policy_of(observations, **options)
+        return rows[torch.arange(len(observations)), torch.from_numpy(observations.action)]
+
+    def log_policy_of(self, observations: Observations, **options: Any) -> Float[Tensor, "N A"]:  # noqa: ANN401
+        """Return log pi(.|s) in the state of each observation.
+
+        Raises:
+            SolveError: the soft Bellman equation has no finite solution at these parameters.
+        """
+        expansion = self.expand(observations.row, observations.state)
+        solution = self(expansion, **options)
+        self.require_solved(solution, expansion)
         table: Tensor = solution.log_policy.reshape(-1, len(self.task.actions))
-        return table[torch.from_numpy(observations.position), torch.from_numpy(observations.action)]
+        return table[torch.from_numpy(expansion.position(self.task, observations))]
 
     def require_solved(self, solution: SoftSolution, expansion: Expansion) -> None:
         """Raise the solver's sentence, with the feasible bound where there is one."""

@@ -123,14 +123,11 @@ class Question:
         acting = np.flatnonzero(self.reachable & task.playable.any(dim=-1).numpy())
         person, state = np.repeat(np.arange(len(row)), len(acting)), np.tile(acting, len(row))
         first = task.playable.to(torch.int64).argmax(dim=-1).numpy()[state]
-        expansion = model.expand(row[person], state)
-        place = expansion.place(task, row[person], state)
         times = task.horizon or 1
-        position = (np.arange(times)[:, None] * len(expansion.state) + place).ravel()
-        person, first = np.tile(person, times), np.tile(first, times)
-        return Likelihood(
-            model, Observations(expansion, position, first, np.ones(len(first)), person, person)
-        ).every_action
+        time = np.repeat(np.arange(times), len(state))
+        person, state, first = (np.tile(code, times) for code in (person, state, first))
+        once = np.ones(len(first))
+        return Likelihood(model, Observations(row[person], state, time, first, once, person, person)).every_action
 
 
 def _rows(model: SoftOptimalModel) -> npt.NDArray[np.int64]:

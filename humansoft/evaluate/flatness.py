@@ -24,10 +24,8 @@ def training_likelihood(fit: Fit, released: bool = False) -> Likelihood:
     counts, model = fit.training.counts, with_released(fit.model) if released else fit.model
     person, state, action = (counts[name].to_numpy(copy=True) for name in ("subject", "state", "action"))
     row = person if model.rows_are_people else model.group_of_subject[person]
-    expansion = model.expand(row, state)
-    place = expansion.place(model.task, row, state)
     weight = counts["weight"].to_numpy(dtype=float, copy=True)
-    return Likelihood(model, Observations(expansion, place, action, weight, person, person))
+    return Likelihood(model, Observations(row, state, np.zeros_like(state), action, weight, person, person))
 
 
 def with_released(model: SoftOptimalModel) -> SoftOptimalModel:

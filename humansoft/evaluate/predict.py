@@ -84,9 +84,6 @@ def log_probabilities(
     if strangers and (on_unknown == "raise" or model.rows_are_people):
         why = " and everybody has a reward of their own" if model.rows_are_people else ""
         raise ModelError(f"the fit does not know {len(strangers)} of the subjects{why}: {shortlist(strangers)}")
-    observed = model.observe(log, by="decision")
     with torch.no_grad():
-        solution = model(observed.expansion, differentiable=False)
-    model.require_solved(solution, observed.expansion)
-    table = solution.log_policy.reshape(-1, len(model.task.actions)).numpy()
-    return table[observed.position], known
+        logs = model.log_policy_of(model.observe(log, by="decision"), differentiable=False)
+    return logs.numpy(), known

@@ -119,8 +119,7 @@ def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
 def _num_decisions(likelihood: Likelihood) -> float:
     """Count the decisions that had more than one option."""
     observed = likelihood.observations
-    options = observed.expansion.problem.playable.numpy().sum(axis=1)
-    several = options[observed.position % len(options)] > 1
+    several = likelihood.model.task.playable.numpy().sum(axis=1)[observed.state] > 1
     return float(observed.weight[several].sum())
 
 

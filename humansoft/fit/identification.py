@@ -174,9 +174,8 @@ def _silent(likelihood: Likelihood) -> list[Hashable]:
     """Return the labels of free temperatures, of several, whose people had no choice."""
     table, seen = likelihood.model.table, likelihood.observations
     people = len(likelihood.model.subjects)
-    key = seen.position * people + seen.person
-    _, place, options = np.unique(key, return_index=True, return_counts=True)
-    choices = np.bincount(seen.person[place], weights=options > 1, minlength=people).astype(np.float64)
+    options = likelihood.model.task.playable.numpy().sum(axis=1)[seen.state]
+    choices = np.bincount(seen.person, weights=options > 1, minlength=people).astype(np.float64)
     asked = table.free & table.is_temperature
     if asked.sum() < 2:
         return []

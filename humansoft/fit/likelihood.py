@@ -1,6 +1,6 @@
 """The likelihood of a bound model as a function of one flat parameter vector, and its derivatives."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.func import functional_call
 
 from humansoft._types import DTYPE
+from humansoft.data.counts import tally
 from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.directions import Directions, curvature
 from humansoft.model import SoftOptimalModel
 from humansoft.solvers.adjoint import Adjoint
 from humansoft.solvers.derivatives import Derivatives
-from humansoft.solvers.expansion import Observations
+from humansoft.solvers.expansion import Expansion, Observations
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 
 Real = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ class Likelihood:
         values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks[:-1], strict=True)}
         values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
         options = {"differentiable": False, "start": self._guess(full)}
-        solution: SoftSolution = functional_call(self.model, values, (self.observations.expansion,), options)
+        solution: SoftSolution = functional_call(self.model, values, (self.expansion,), options)
         self._solved = (here, solution)
         if self.model.task.horizon is None and solution.status is SolveStatus.CONVERGED:
             self._warm = solution.value
@@ -74,7 +75,7 @@ class Likelihood:
             return self._warm
         there, derivatives = self._latest
         moved = np.append(full.numpy() - np.frombuffer(there), 0.0)  # owner -1: nothing moves
-        step = torch.from_numpy(moved[self.directions.owner])[self.observations.expansion.row]
+        step = torch.from_numpy(moved[self.directions.owner])[self.expansion.row]
         return derivatives.adjoint.solution.value + (derivatives.value_change * step).sum(dim=1)
 
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
@@ -84,7 +85,17 @@ class Likelihood:
             return None
         table = solution.log_policy.reshape(-1, len(self.model.task.actions))
         observed = self.observations
-        return table[torch.from_numpy(observed.position), torch.from_numpy(observed.action)]
+        return table[torch.from_numpy(self._position), torch.from_numpy(observed.action)]
+
+    @cached_property
+    def expansion(self) -> Expansion:
+        """The states that have to be solved."""
+        return self.model.expand(self.observations.row, self.observations.state)
+
+    @cached_property
+    def _position(self) -> npt.NDArray[np.int64]:
+        """[N] where each observation stands in a time-major table of the states."""
+        return self.expansion.position(self.model.task, self.observations)
 
     @cached_property
     def weight(self) -> Float[Tensor, " N"]:
@@ -112,7 +123,7 @@ class Likelihood:
         """Return d log L / d parameters [P]."""
         adjoint = self._adjoint(full)
         pull = adjoint.pull(self._counts)
-        expansion, groups = self.observations.expansion, len(self.model.groups)
+        expansion, groups = self.expansion, len(self.model.groups)
         weights = full[:-groups].detach().requires_grad_()
         rewards = self.directions.reward_at(weights)
         (by_weight,) = torch.autograd.grad(self._laid_out(rewards), weights, adjoint.by_reward(pull))
@@ -124,7 +135,7 @@ class Likelihood:
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the exact Hessian of log L [P, P]."""
         derivatives, counts = self._derivatives(full), self._counts
-        by_row = derivatives.hessian(counts, self.observations.expansion.row)
+        by_row = derivatives.hessian(counts, self.expansion.row)
         found = ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
         if self.model.reward.is_linear:
             return found
@@ -146,15 +157,15 @@ class Likelihood:
             shift: a change of reward [S, A]; its derivative is appended as a last column.
         """
         seen = self.observations
-        places, back = np.unique(seen.position, return_inverse=True)
-        time, state = (torch.from_numpy(code) for code in np.divmod(places, max(len(seen.expansion.state), 1)))
+        places, back = np.unique(self._position, return_inverse=True)
+        time, state = (torch.from_numpy(code) for code in np.divmod(places, max(len(self.expansion.state), 1)))
         scores = self._derivatives(full, shift).scores(time, state)
         found: Real = scores.numpy()[back, seen.action]
         return found
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
-        by_row = self._derivatives(full).information(self._counts.sum(dim=-1), self.observations.expansion.row)
+        by_row = self._derivatives(full).information(self._counts.sum(dim=-1), self.expansion.row)
         return ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
 
     @cached_property
@@ -166,8 +177,8 @@ class Likelihood:
     def _counts(self) -> Float[Tensor, "T M A"]:
         """How often each action was seen in each state (and time)."""
         seen, num_actions = self.observations, len(self.model.task.actions)
-        times, size = self.model.task.horizon or 1, len(seen.expansion.state)
-        place = seen.position * num_actions + seen.action
+        times, size = self.model.task.horizon or 1, len(self.expansion.state)
+        place = self._position * num_actions + seen.action
         counts = np.bincount(place, weights=seen.weight, minlength=times * size * num_actions)
         return torch.from_numpy(counts.astype(np.float64).reshape(times, size, num_actions))
 
@@ -177,11 +188,11 @@ class Likelihood:
         limit = LOG_TEMPERATURE_LIMIT
         temperature = self._log_temperature(full).clamp(-limit, limit).exp()
         plan_hard = self.model.planner == "boltzmann"
-        return Adjoint(self.observations.expansion.problem, solution, temperature, plan_hard)
+        return Adjoint(self.expansion.problem, solution, temperature, plan_hard)
 
     def _log_temperature(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
         own = full[-len(self.model.groups) :].detach()
-        return own[self.model.temperature_row()][self.observations.expansion.row]
+        return own[self.model.temperature_row()][self.expansion.row]
 
     def _inside(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
         """1 where a log temperature is within its limits, and moves with its parameter; else 0."""
@@ -196,7 +207,7 @@ class Likelihood:
         directions = self.directions
         reward = self._laid_out(directions.reward(full))
         if shift is not None:
-            reward = torch.cat([reward, shift[self.observations.expansion.state][..., None]], dim=-1)
+            reward = torch.cat([reward, shift[self.expansion.state][..., None]], dim=-1)
         moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
         log_temperature = self._inside(full)[:, None] * torch.from_numpy(moved)
         derivatives = Derivatives(self._adjoint(full), reward, log_temperature)
@@ -206,37 +217,22 @@ class Likelihood:
 
     def _laid_out(self, rewards: Tensor) -> Tensor:
         """Give each state of the expansion the entries of its row and state."""
-        expansion = self.observations.expansion
+        expansion = self.expansion
         return rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
 
     def of_people(self, kept: npt.NDArray[np.bool_]) -> "Likelihood":
         """Return the part of the likelihood that some people [B] contribute; only their problems are solved."""
-        seen, size = self.observations, len(self.observations.expansion.state)
-        mine = kept[seen.person]
-        time, place = np.divmod(seen.position[mine], size)
-        row, state = seen.expansion.row.numpy()[place], seen.expansion.state.numpy()[place]
-        expansion = self.model.expand(row, state)
-        position = time * len(expansion.state) + expansion.place(self.model.task, row, state)
-        part = Observations(
-            expansion, position, seen.action[mine], seen.weight[mine], seen.person[mine], seen.unit[mine]
-        )
-        return Likelihood(self.model, part)
+        return Likelihood(self.model, self.observations.select(kept[self.observations.person]))
 
     @cached_property
     def every_action(self) -> "Likelihood":
         """The likelihood of all playable actions in all visited states, weighted by visits."""
-        seen, num_actions = self.observations, len(self.model.task.actions)
-        key = seen.position * (len(self.model.subjects) + 1) + seen.person
-        _, first, place = np.unique(key, return_index=True, return_inverse=True)
-        position = np.repeat(seen.position[first], num_actions)
-        action = np.tile(np.arange(num_actions), len(first))
-        playable = seen.expansion.problem.playable.numpy()[position % len(seen.expansion.state), action]
-        visits = np.repeat(np.bincount(place, weights=seen.weight), num_actions)
-        person = np.repeat(seen.person[first], num_actions)[playable]
-        return Likelihood(
-            self.model,
-            Observations(seen.expansion, position[playable], action[playable], visits[playable], person, person),
-        )
+        seen, task = self.observations, self.model.task
+        first, visits = tally([seen.time, seen.state, seen.person], seen.weight)
+        met = seen.select(first)
+        place, action = np.nonzero(task.playable.numpy()[met.state])
+        wide = met.select(place)
+        return Likelihood(self.model, replace(wide, action=action, weight=visits[place], unit=wide.person))
 
     def counting(self, observations: Observations) -> "Likelihood":
         """Return the likelihood of the same decisions counted by other units; it starts from the same solution."""

@@ -120,7 +120,7 @@ def _maximise(
     if start is not None:
         learner.start_at(start)
     if not learner.is_feasible() and not find_feasible_start(learner):
-        bound.at(learner.full.detach()).require_solvable(data.likelihood.observations.expansion)
+        bound.at(learner.full.detach()).require_solvable(data.likelihood.expansion)
     run_trainer(learner, data)
     return data.likelihood, learner.full.detach().numpy().copy(), learner.history
 

@@ -1,6 +1,6 @@
 """Expansion: many rows (people, groups) and contexts laid out as one problem in separate blocks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -37,26 +37,41 @@ class Expansion:
         place: Index = self.block[row, task.context.numpy()[state]] + self.local[state]
         return place
 
+    def position(self, task: Task, seen: "Observations") -> Index:
+        """Return where in a time-major table of all M states each of some decisions stands."""
+        position: Index = seen.time * len(self.state) + self.place(task, seen.row, seen.state)
+        return position
+
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """Decisions lined up with the solved policy table.
+    """Decisions in the codes of a model.
 
     Attributes:
-        expansion: the states that have to be solved for them.
-        position: [N] row of the policy table (time-major with a horizon).
+        row: [N] row (distinct reward and temperature) of the model that the person has.
+        state: [N] state code of the task.
+        time: [N] decisions made before in the episode; 0 without a horizon.
         action: [N] action code.
         weight: [N] how often it was seen.
         person: [N] place of the person among the model's subjects, -1 for people it does not know.
-        unit: [N] code of the subject, episode or decision the row belongs to.
+        unit: [N] code of the subject, episode or decision it belongs to.
     """
 
-    expansion: Expansion
-    position: Index
+    row: Index
+    state: Index
+    time: Index
     action: Index
     weight: npt.NDArray[np.float64]
     person: Index
     unit: Index
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.action)
+
+    def select(self, chosen: Index | npt.NDArray[np.bool_]) -> "Observations":
+        """Return some of the decisions, by place or by mask."""
+        return Observations(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
 
 def expand(task: Task, row: Index, state: Index, num_rows: int, log_prior: Float[Tensor, "S A"] | None) -> Expansion:

@@ -1,7 +1,7 @@
 """Derivatives of the likelihood: implicit = unrolled = complex step in plain numpy; identities at the truth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -159,14 +159,7 @@ def log_of(table: pd.DataFrame, horizon: int | None) -> hs.BehaviorLog:
 def in_order(seen: Observations, log: hs.BehaviorLog) -> Observations:
     """Return the observations in the order of the table they were written in."""
     order = np.argsort(log.frame["row"].to_numpy())
-    return Observations(
-        seen.expansion,
-        seen.position[order],
-        seen.action[order],
-        seen.weight[order],
-        seen.person[order],
-        np.arange(len(order)),
-    )
+    return replace(seen.select(order), unit=np.arange(len(order)))
 
 
 MODELS: dict[str, dict[str, object]] = {
@@ -365,7 +358,8 @@ def test_the_expected_score_is_zero_and_its_variance_is_the_information(planner:
     chance = np.exp(everything.log_prob(point).detach().numpy())  # type: ignore[union-attr]
     visits = everything.observations.weight
     # Exactly, given the states that were visited: over actions in each state, so in total.
-    place = everything.observations.position * 10 + everything.observations.person
+    met = everything.observations
+    place = (met.time * 100 + met.state) * 10 + met.person
     for state in np.unique(place):
         np.testing.assert_allclose(chance[place == state] @ scores[place == state], 0.0, atol=1e-10)
     np.testing.assert_allclose([chance[place == s].sum() for s in np.unique(place)], 1.0, rtol=1e-12)
@@ -373,7 +367,7 @@ def test_the_expected_score_is_zero_and_its_variance_is_the_information(planner:
     seen = everything.observations
     mean = Likelihood(
         likelihood.model,
-        Observations(seen.expansion, seen.position, seen.action, visits * chance, seen.person, seen.unit),
+        replace(seen, weight=visits * chance),
     )
     information = likelihood.expected_information(point).toarray()
     close(-mean.hessian(point).toarray(), information, 1e-9)

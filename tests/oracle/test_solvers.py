@@ -169,4 +169,4 @@ def test_a_likelihood_is_the_sum_of_its_people() -> None:
     point = torch.tensor([-0.6, 0.3, -0.9, 0.2, -0.3, 0.1], dtype=torch.float64)
     parts = [whole.of_people(np.arange(3) == b) for b in range(3)]
     assert sum(float(part.value(point)) for part in parts) == pytest.approx(float(whole.value(point)), rel=1e-12)
-    assert all(len(part.observations.expansion.state) == len(maze.states) for part in parts)
+    assert all(len(part.expansion.state) == len(maze.states) for part in parts)
