@@ -13,7 +13,7 @@ import numpy as np
 
 import humansoft as hs
 from analysis.rows import Row, run
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.exact_likelihood import ExactLikelihood
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def study(args: Args) -> Iterator[Row]:
 
 def weights(fit: hs.Fit, log: hs.BehaviorLog) -> Iterator[Row]:
     """The eight weights and two kinds of standard errors."""
-    likelihood = Likelihood(fit.model, fit.model.observe(log))
+    likelihood = ExactLikelihood(fit.model, fit.model.observe(log))
     information = likelihood.expected_information(likelihood.start()).toarray()[: len(WEIGHTS), : len(WEIGHTS)]
     expected = dict(zip(WEIGHTS, np.sqrt(np.diag(np.linalg.inv(information))), strict=True))
     observed = fit.std_errors("hessian")

@@ -10,7 +10,8 @@ import torch
 from humansoft._types import DTYPE
 from humansoft.errors import ModelError, Problems, did_you_mean, shortlist
 from humansoft.evaluate.flatness import with_released
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.interpolated_likelihood import likelihood_of
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
@@ -116,7 +117,7 @@ class Question:
         found = table[..., where, :].reshape(*table.shape[:-2], len(row), states, -1)
         return policy, np.moveaxis(found, -3, 0)
 
-    def everywhere(self, full: Real) -> Likelihood:
+    def everywhere(self, full: Real) -> AbstractLikelihood:
         """Return the likelihood of all that people can do in the reachable states of the changed task."""
         model = with_released(self.model.at(torch.from_numpy(full[self.place]).to(DTYPE)))
         task, row = model.task, _rows(model)
@@ -127,7 +128,7 @@ class Question:
         time = np.repeat(np.arange(times), len(state))
         person, state, first = (np.tile(code, times) for code in (person, state, first))
         once = np.ones(len(first))
-        return Likelihood(model, Observations(row[person], state, time, first, once, person, person)).every_action
+        return likelihood_of(model, Observations(row[person], state, time, first, once, person, person)).every_action
 
 
 def _rows(model: SoftOptimalModel) -> npt.NDArray[np.int64]:

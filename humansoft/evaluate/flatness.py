@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.interpolated_likelihood import likelihood_of
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.solvers.expansion import Observations
@@ -14,7 +15,7 @@ from humansoft.solvers.expansion import Observations
 Real = npt.NDArray[np.float64]
 
 
-def training_likelihood(fit: Fit, released: bool = False) -> Likelihood:
+def training_likelihood(fit: Fit, released: bool = False) -> AbstractLikelihood:
     """Line the fit's own training counts up with its model; they keep no times: with a horizon, all is at time 0.
 
     Args:
@@ -25,7 +26,7 @@ def training_likelihood(fit: Fit, released: bool = False) -> Likelihood:
     person, state, action = (counts[name].to_numpy(copy=True) for name in ("subject", "state", "action"))
     row = person if model.rows_are_people else model.group_of_subject[person]
     weight = counts["weight"].to_numpy(dtype=float, copy=True)
-    return Likelihood(model, Observations(row, state, np.zeros_like(state), action, weight, person, person))
+    return likelihood_of(model, Observations(row, state, np.zeros_like(state), action, weight, person, person))
 
 
 def with_released(model: SoftOptimalModel) -> SoftOptimalModel:
@@ -35,7 +36,7 @@ def with_released(model: SoftOptimalModel) -> SoftOptimalModel:
     return released
 
 
-def effects(likelihood: Likelihood, full: Real, directions: Real) -> Real:
+def effects(likelihood: AbstractLikelihood, full: Real, directions: Real) -> Real:
     """Return the change of pi(a|s) [N, K] by a unit step along each direction [P, K], in all that people can do.
 
     The likelihood's model has no fixed parameters (:func:`with_released`).

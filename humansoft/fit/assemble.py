@@ -12,7 +12,7 @@ import torch
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.boundary import Boundary
 from humansoft.fit.identification import Identification
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import covariances
 from humansoft.model import SoftOptimalModel
@@ -26,7 +26,7 @@ _NORMAL_95 = 1.959963984540054
 
 
 def assemble(
-    likelihood: Likelihood,
+    likelihood: AbstractLikelihood,
     full: Real,
     boundary: Boundary,
     report: Identification,
@@ -57,7 +57,7 @@ def assemble(
 
 
 def _status(
-    likelihood: Likelihood,
+    likelihood: AbstractLikelihood,
     full: Real,
     table: Parameters,
     boundary: Boundary,
@@ -116,7 +116,7 @@ def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
     return notes
 
 
-def _num_decisions(likelihood: Likelihood) -> float:
+def _num_decisions(likelihood: AbstractLikelihood) -> float:
     """Count the decisions that had more than one option."""
     observed = likelihood.observations
     several = likelihood.model.task.playable.numpy().sum(axis=1)[observed.state] > 1

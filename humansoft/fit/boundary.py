@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from humansoft.errors import ModelError
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
 
@@ -47,7 +47,7 @@ class Boundary:
         return bool((self.kind != "").any())
 
 
-def find_boundary(likelihood: Likelihood, full: Real, held: npt.NDArray[np.bool_] | None = None) -> Boundary:
+def find_boundary(likelihood: AbstractLikelihood, full: Real, held: npt.NDArray[np.bool_] | None = None) -> Boundary:
     """Ask of every free temperature whether its likelihood is as good in the limit as at the estimate.
 
     Args:
@@ -79,7 +79,7 @@ def find_boundary(likelihood: Likelihood, full: Real, held: npt.NDArray[np.bool_
     return Boundary(kind, bound, at_limit)
 
 
-def _by_parameter(likelihood: Likelihood, full: Real) -> Real:
+def _by_parameter(likelihood: AbstractLikelihood, full: Real) -> Real:
     """Return the log-likelihood of the people each parameter belongs to [P]; -inf without a solution."""
     return likelihood.directions.summed(likelihood.by_person(torch.from_numpy(full)))
 
@@ -98,7 +98,7 @@ def limit_temperatures(model: SoftOptimalModel) -> dict[str, float]:
 
 
 def _bisect(
-    likelihood: Likelihood, full: Real, flagged: npt.NDArray[np.bool_], goal: Real, ends: tuple[float, float]
+    likelihood: AbstractLikelihood, full: Real, flagged: npt.NDArray[np.bool_], goal: Real, ends: tuple[float, float]
 ) -> Real:
     """Find, for all flagged temperatures at once, where the log-likelihood falls to ``goal``."""
     likelihood = likelihood.of_people(likelihood.directions.people_of(flagged))  # the others do not move

@@ -14,7 +14,7 @@ import torch
 from scipy.linalg import null_space
 
 from humansoft.fit.arrow import Layout
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.likelihood import AbstractLikelihood
 
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -45,7 +45,7 @@ class Spectrum:
         return len(self.relative) - int(self.flat.shape[1])
 
 
-def spectrum(likelihood: Likelihood, full: Real) -> Spectrum:
+def spectrum(likelihood: AbstractLikelihood, full: Real) -> Spectrum:
     """Find the flat and the weak directions of a likelihood of all playable actions (``every_action``).
 
     Rows are weighted by visits * pi(a|s), so that the product of J with itself is the expected
@@ -100,7 +100,7 @@ class Elimination:
     further: Real
 
     @classmethod
-    def of(cls, likelihood: Likelihood, weighted: Real, units: Real) -> "Elimination":
+    def of(cls, likelihood: AbstractLikelihood, weighted: Real, units: Real) -> "Elimination":
         """Reduce rows of weighted derivatives [N, C, and further columns] of a likelihood."""
         layout = likelihood.directions.layout
         row = likelihood.directions.row_of_person[likelihood.observations.person]

@@ -18,7 +18,8 @@ from humansoft.data.log import BehaviorLog
 from humansoft.errors import IdentificationError, SolveError, shortlist
 from humansoft.fit.flat_directions import describe, describe_weak
 from humansoft.fit.flat_space import STRUCTURAL, Elimination, spectrum
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.interpolated_likelihood import likelihood_of
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.model import SoftOptimalModel
 from humansoft.threads import one_thread
 
@@ -118,7 +119,7 @@ def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identi
         True
     """
     bound = model.bind(log)
-    likelihood = Likelihood(bound, bound.observe(log)).every_action
+    likelihood = likelihood_of(bound, bound.observe(log)).every_action
     free = bound.table.num_free
     if free == 0:
         return Identification((), 0, 0, np.zeros(0), ())
@@ -134,7 +135,7 @@ def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identi
     return Identification(tuple(directions), free, best.rank, best.relative, tuple(notes))
 
 
-def _draw(likelihood: Likelihood, generator: np.random.Generator) -> Real:
+def _draw(likelihood: AbstractLikelihood, generator: np.random.Generator) -> Real:
     """Draw parameter values at which the problem has a solution, cooling down until it does."""
     table = likelihood.model.table
     temperature = table.is_temperature
@@ -152,7 +153,7 @@ def _draw(likelihood: Likelihood, generator: np.random.Generator) -> Real:
     )
 
 
-def _notes(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> list[str]:
+def _notes(bound: SoftOptimalModel, likelihood: AbstractLikelihood, full: Real) -> list[str]:
     notes = []
     if bound.planner in ("kl", "entropy") and planners_agree(bound, likelihood, full):
         other = "entropy" if bound.planner == "kl" else "kl"
@@ -170,7 +171,7 @@ def _notes(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> list[
     return notes
 
 
-def _silent(likelihood: Likelihood) -> list[Hashable]:
+def _silent(likelihood: AbstractLikelihood) -> list[Hashable]:
     """Return the labels of free temperatures, of several, whose people had no choice."""
     table, seen = likelihood.model.table, likelihood.observations
     people = len(likelihood.model.subjects)
@@ -182,7 +183,7 @@ def _silent(likelihood: Likelihood) -> list[Hashable]:
     return [table.rows[p].label for p in np.flatnonzero(asked & (likelihood.directions.summed(choices) == 0))]
 
 
-def planners_agree(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) -> bool:
+def planners_agree(bound: SoftOptimalModel, likelihood: AbstractLikelihood, full: Real) -> bool:
     """Whether the kl and the entropy planner give one likelihood on these data.
 
     kl with reward r is entropy with reward r - temperature * log(number of actions): the two agree
@@ -194,7 +195,7 @@ def planners_agree(bound: SoftOptimalModel, likelihood: Likelihood, full: Real) 
         bound.task.available.sum(dim=-1, keepdim=True).clamp_min(1).to(DTYPE).log().expand(bound.task.available.shape)
     )
     derivatives = likelihood.jacobian(torch.from_numpy(full), wage)
-    rows = derivatives * np.sqrt(likelihood.weight.numpy())[:, None]
+    rows = derivatives * np.sqrt(likelihood.observations.weight)[:, None]
     # In units of each person's temperature the wage is the same for everybody.
     temperature = _temperature_of(bound, full)[likelihood.observations.person]
     rows[:, -1] *= temperature

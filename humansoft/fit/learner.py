@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 from humansoft._types import DTYPE
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.arrow import ArrowMatrix
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.interpolated_likelihood import likelihood_of
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.optimizer import Curvature, FisherScoring, LimitedMemory
 from humansoft.model import SoftOptimalModel
 
@@ -38,7 +39,7 @@ class DecisionDataModule(pl.LightningDataModule):
     def __init__(self, model: SoftOptimalModel, log: BehaviorLog) -> None:
         """Count the decisions once."""
         super().__init__()
-        self.likelihood = Likelihood(model, model.observe(log))
+        self.likelihood = likelihood_of(model, model.observe(log))
 
     def train_dataloader(self) -> "DataLoader[Any]":
         """Return a loader of one batch, the number of the epoch's only step."""
@@ -59,7 +60,7 @@ class SoftOptimalLearner(pl.LightningModule):
 
     def __init__(
         self,
-        likelihood: Likelihood,
+        likelihood: AbstractLikelihood,
         max_steps: int = 200,
         on_step: Callable[[int, float], None] | None = None,
     ) -> None:
@@ -71,7 +72,7 @@ class SoftOptimalLearner(pl.LightningModule):
         self.place = torch.from_numpy(np.flatnonzero(table.free))
         self.offset = torch.from_numpy(table.project(np.zeros(len(table))))
         self.normal = None if table.mean_zero is None else torch.from_numpy(table.mean_zero[table.free])
-        self.num_decisions = max(float(likelihood.weight.sum()), 1.0)
+        self.num_decisions = max(float(likelihood.observations.weight.sum()), 1.0)
         self.history: list[float] = []
 
     @property

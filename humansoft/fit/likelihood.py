@@ -1,25 +1,22 @@
 """The likelihood of a bound model as a function of one flat parameter vector, and its derivatives."""
 
-from dataclasses import dataclass, field, replace
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import functional_call
 
 from humansoft._types import DTYPE
 from humansoft.data.counts import tally
 from humansoft.fit.arrow import ArrowMatrix
-from humansoft.fit.directions import Directions, curvature
+from humansoft.fit.directions import Directions
 from humansoft.model import SoftOptimalModel
-from humansoft.solvers.adjoint import Adjoint
-from humansoft.solvers.derivatives import Derivatives
-from humansoft.solvers.expansion import Expansion, Observations
-from humansoft.solvers.solution import SoftSolution, SolveStatus
+from humansoft.solvers.expansion import Observations
 
 Real = npt.NDArray[np.float64]
 
@@ -28,11 +25,11 @@ LOG_TEMPERATURE_LIMIT = 30.0
 
 
 @dataclass(eq=False)
-class Likelihood:
+class AbstractLikelihood(ABC):
     """log L(parameters) of observed decisions, exact to its second derivatives.
 
     Parameters are the full vector (P): the reward's tensors, then the log temperatures, fixed ones
-    included. The last solution is kept as the start of the next one.
+    included. A subclass says how the soft Bellman equation is solved for all people.
 
     Attributes:
         model: a bound model; never changed.
@@ -41,112 +38,28 @@ class Likelihood:
 
     model: SoftOptimalModel
     observations: Observations
-    _warm: Tensor | None = field(default=None, repr=False)
-    _solved: tuple[bytes, SoftSolution] | None = field(default=None, repr=False)
-    _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
 
-    def start(self) -> Float[Tensor, " P"]:
-        """Return the model's current parameters as one vector."""
-        tensors = [p.detach().reshape(-1) for p in (*self.model.reward.parameters(), self.model.log_temperature)]
-        return torch.cat(tensors)
-
-    @torch.no_grad()
-    def solve(self, full: Float[Tensor, " P"]) -> SoftSolution:
-        """Solve the model at a parameter vector; the last solution is kept."""
-        full = full.detach()
-        here = full.numpy().tobytes()
-        if self._solved is not None and self._solved[0] == here:
-            return self._solved[1]
-        named = list(self.model.reward.named_parameters())
-        sizes = [p.numel() for _, p in named] + [self.model.log_temperature.numel()]
-        chunks = torch.split(full, sizes)
-        values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks[:-1], strict=True)}
-        values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
-        options = {"differentiable": False, "start": self._guess(full)}
-        solution: SoftSolution = functional_call(self.model, values, (self.expansion,), options)
-        self._solved = (here, solution)
-        if self.model.task.horizon is None and solution.status is SolveStatus.CONVERGED:
-            self._warm = solution.value
-        return solution
-
-    def _guess(self, full: Tensor) -> Tensor | None:
-        """Return where to start: the last value, carried along its derivative where that is known."""
-        if self._latest is None or self._warm is None:
-            return self._warm
-        there, derivatives = self._latest
-        moved = np.append(full.numpy() - np.frombuffer(there), 0.0)  # owner -1: nothing moves
-        step = torch.from_numpy(moved[self.directions.owner])[self.expansion.row]
-        return derivatives.adjoint.solution.value + (derivatives.value_change * step).sum(dim=1)
-
+    @abstractmethod
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
-        solution = self.solve(full)
-        if solution.status is not SolveStatus.CONVERGED:
-            return None
-        table = solution.log_policy.reshape(-1, len(self.model.task.actions))
-        observed = self.observations
-        return table[torch.from_numpy(self._position), torch.from_numpy(observed.action)]
 
-    @cached_property
-    def expansion(self) -> Expansion:
-        """The states that have to be solved."""
-        return self.model.expand(self.observations.row, self.observations.state)
-
-    @cached_property
-    def _position(self) -> npt.NDArray[np.int64]:
-        """[N] where each observation stands in a time-major table of the states."""
-        return self.expansion.position(self.model.task, self.observations)
-
-    @cached_property
-    def weight(self) -> Float[Tensor, " N"]:
-        """[N] weight of each observation."""
-        return torch.from_numpy(self.observations.weight).to(DTYPE)
-
-    def value(self, full: Float[Tensor, " P"]) -> float:
-        """Return the log-likelihood, minus infinity where the problem has no solution."""
-        log_prob = self.log_prob(full)
-        return -np.inf if log_prob is None else float((self.weight * log_prob).sum())
-
-    def differentiable(self, full: Float[Tensor, " P"]) -> Tensor:
-        """Return the log-likelihood as a tensor through which its exact gradient flows back to ``full``."""
-        return _Value.apply(full, self)  # type: ignore[no-any-return,no-untyped-call]
-
+    @abstractmethod
     def by_person(self, full: Float[Tensor, " P"]) -> Real:
         """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
-        log_prob, people = self.log_prob(full), len(self.model.subjects)
-        if log_prob is None:
-            return np.full(people, -np.inf)
-        weighted = log_prob.numpy() * self.observations.weight
-        return np.bincount(self.observations.person, weights=weighted, minlength=people).astype(np.float64)
 
+    @abstractmethod
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P]."""
-        adjoint = self._adjoint(full)
-        pull = adjoint.pull(self._counts)
-        expansion, groups = self.expansion, len(self.model.groups)
-        weights = full[:-groups].detach().requires_grad_()
-        rewards = self.directions.reward_at(weights)
-        (by_weight,) = torch.autograd.grad(self._laid_out(rewards), weights, adjoint.by_reward(pull))
-        own = adjoint.by_log_temperature(pull) * self._inside(full)
-        row = self.model.temperature_row()[expansion.row]
-        by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
-        return torch.cat([by_weight, by_temperature]).numpy()
 
+    @abstractmethod
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
-        """Return the exact Hessian of log L [P, P]."""
-        derivatives, counts = self._derivatives(full), self._counts
-        by_row = derivatives.hessian(counts, self.expansion.row)
-        found = ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
-        if self.model.reward.is_linear:
-            return found
-        weights = full[: -len(self.model.groups)].detach()
-        pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
-        bent = np.zeros((len(full), len(full)))
-        bent[: len(weights), : len(weights)] = curvature(
-            lambda w: (pull * self._laid_out(self.directions.reward_at(w))).sum(), weights
-        )
-        return found.plus(bent)
+        """Return the exact Hessian of log L [P, P], over free parameters."""
 
+    @abstractmethod
+    def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
+        """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
+
+    @abstractmethod
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors].
 
@@ -156,87 +69,49 @@ class Likelihood:
             full: parameter vector.
             shift: a change of reward [S, A]; its derivative is appended as a last column.
         """
-        seen = self.observations
-        places, back = np.unique(self._position, return_inverse=True)
-        time, state = (torch.from_numpy(code) for code in np.divmod(places, max(len(self.expansion.state), 1)))
-        scores = self._derivatives(full, shift).scores(time, state)
-        found: Real = scores.numpy()[back, seen.action]
-        return found
 
-    def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
-        """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
-        by_row = self._derivatives(full).information(self._counts.sum(dim=-1), self.expansion.row)
-        return ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
+    @abstractmethod
+    def require_solvable(self, full: Float[Tensor, " P"]) -> None:
+        """Raise the solver's sentence when there is no solution at a parameter vector.
+
+        Raises:
+            SolveError: with the feasible bound of the temperature where there is one.
+        """
+
+    @abstractmethod
+    def counting(self, observations: Observations) -> Self:
+        """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
+
+    @abstractmethod
+    def _of(self, observations: Observations) -> "AbstractLikelihood":
+        """Return the likelihood of other decisions of the same people."""
+
+    def start(self) -> Float[Tensor, " P"]:
+        """Return the model's current parameters as one vector."""
+        tensors = [p.detach().reshape(-1) for p in (*self.model.reward.parameters(), self.model.log_temperature)]
+        return torch.cat(tensors)
+
+    def value(self, full: Float[Tensor, " P"]) -> float:
+        """Return the log-likelihood, minus infinity where the problem has no solution."""
+        return float(self.by_person(full).sum())
+
+    def differentiable(self, full: Float[Tensor, " P"]) -> Tensor:
+        """Return the log-likelihood as a tensor through which its exact gradient flows back to ``full``."""
+        return _Value.apply(full, self)  # type: ignore[no-any-return,no-untyped-call]
 
     @cached_property
     def directions(self) -> Directions:
         """What moves with each color of parameters."""
         return Directions(self.model)
 
-    @cached_property
-    def _counts(self) -> Float[Tensor, "T M A"]:
-        """How often each action was seen in each state (and time)."""
-        seen, num_actions = self.observations, len(self.model.task.actions)
-        times, size = self.model.task.horizon or 1, len(self.expansion.state)
-        place = self._position * num_actions + seen.action
-        counts = np.bincount(place, weights=seen.weight, minlength=times * size * num_actions)
-        return torch.from_numpy(counts.astype(np.float64).reshape(times, size, num_actions))
-
-    def _adjoint(self, full: Float[Tensor, " P"]) -> Adjoint:
-        solution = self.solve(full)
-        assert solution.status is SolveStatus.CONVERGED, "derivatives are asked for at feasible parameters only"
-        limit = LOG_TEMPERATURE_LIMIT
-        temperature = self._log_temperature(full).clamp(-limit, limit).exp()
-        plan_hard = self.model.planner == "boltzmann"
-        return Adjoint(self.expansion.problem, solution, temperature, plan_hard)
-
-    def _log_temperature(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
-        own = full[-len(self.model.groups) :].detach()
-        return own[self.model.temperature_row()][self.expansion.row]
-
-    def _inside(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
-        """1 where a log temperature is within its limits, and moves with its parameter; else 0."""
-        return (self._log_temperature(full).abs() < LOG_TEMPERATURE_LIMIT).to(DTYPE)
-
-    @torch.no_grad()
-    def _derivatives(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Derivatives:
-        """Return the derivatives at a feasible parameter vector; those of the last one are kept."""
-        key = full.detach().numpy().tobytes()
-        if shift is None and self._latest is not None and self._latest[0] == key:
-            return self._latest[1]
-        directions = self.directions
-        reward = self._laid_out(directions.reward(full))
-        if shift is not None:
-            reward = torch.cat([reward, shift[self.expansion.state][..., None]], dim=-1)
-        moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
-        log_temperature = self._inside(full)[:, None] * torch.from_numpy(moved)
-        derivatives = Derivatives(self._adjoint(full), reward, log_temperature)
-        if shift is None:
-            self._latest = (key, derivatives)
-        return derivatives
-
-    def _laid_out(self, rewards: Tensor) -> Tensor:
-        """Give each state of the expansion the entries of its row and state."""
-        expansion = self.expansion
-        return rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
-
-    def of_people(self, kept: npt.NDArray[np.bool_]) -> "Likelihood":
+    def of_people(self, kept: npt.NDArray[np.bool_]) -> "AbstractLikelihood":
         """Return the part of the likelihood that some people [B] contribute; only their problems are solved."""
-        return Likelihood(self.model, self.observations.select(kept[self.observations.person]))
+        return self._of(self.observations.select(kept[self.observations.person]))
 
     @cached_property
-    def every_action(self) -> "Likelihood":
+    def every_action(self) -> "AbstractLikelihood":
         """The likelihood of all playable actions in all visited states, weighted by visits."""
-        seen, task = self.observations, self.model.task
-        first, visits = tally([seen.time, seen.state, seen.person], seen.weight)
-        met = seen.select(first)
-        place, action = np.nonzero(task.playable.numpy()[met.state])
-        wide = met.select(place)
-        return Likelihood(self.model, replace(wide, action=action, weight=visits[place], unit=wide.person))
-
-    def counting(self, observations: Observations) -> "Likelihood":
-        """Return the likelihood of the same decisions counted by other units; it starts from the same solution."""
-        return Likelihood(self.model, observations, self._warm, self._solved)
+        return self._of(in_every_action(self.observations, self.model))
 
     def outer(self, scores: Real, person: npt.NDArray[np.int64]) -> ArrowMatrix:
         """Return the sum of products of scores [U, C] with themselves, each of one person [U]."""
@@ -247,11 +122,19 @@ class Likelihood:
         return ArrowMatrix.of_rows(self.directions.layout, np.stack(by_row))
 
 
+def in_every_action(seen: Observations, model: SoftOptimalModel) -> Observations:
+    """Return one observation for each playable action of each visited state, weighted by visits."""
+    first, visits = tally([seen.time, seen.state, seen.person], seen.weight)
+    place, action = np.nonzero(model.task.playable.numpy()[seen.state[first]])
+    wide = seen.select(first[place])
+    return replace(wide, action=action, weight=visits[place], unit=wide.person)
+
+
 class _Value(torch.autograd.Function):
     """The log-likelihood of a parameter vector; its backward is one adjoint solve."""
 
     @staticmethod
-    def forward(ctx: Any, full: Tensor, likelihood: Likelihood) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, full: Tensor, likelihood: AbstractLikelihood) -> Tensor:  # noqa: ANN401
         ctx.full, ctx.likelihood = full.detach(), likelihood
         return torch.tensor(likelihood.value(full), dtype=DTYPE)
 

@@ -13,7 +13,7 @@ from humansoft.errors import UsageError, did_you_mean
 from humansoft.fit.assemble import assemble
 from humansoft.fit.boundary import Boundary, find_boundary, settle
 from humansoft.fit.identification import identify
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.temperature import Fixed, Shared
@@ -80,7 +80,7 @@ def fit(
 
 def _learn(
     bound: SoftOptimalModel, log: BehaviorLog, max_steps: int, on_step: OnStep | None
-) -> tuple[Likelihood, Real, list[float], Boundary]:
+) -> tuple[AbstractLikelihood, Real, list[float], Boundary]:
     """Maximise; hold whoever runs to a boundary, and let the others settle without them."""
     first_look = min(max_steps, _FIRST_LOOK)  # somebody on the way to infinity slows everybody down
     likelihood, full, history = _maximise(bound, log, first_look, on_step)
@@ -104,7 +104,7 @@ def _maximise(
     on_step: OnStep | None,
     start: Real | None = None,
     history: Sequence[float] = (),
-) -> tuple[Likelihood, Real, list[float]]:
+) -> tuple[AbstractLikelihood, Real, list[float]]:
     """Return the likelihood, its maximum [P] and the log-likelihood after each step."""
     # Lightning takes five seconds to import: only when something is learned.
     from humansoft.fit.learner import DecisionDataModule, SoftOptimalLearner, find_feasible_start, run_trainer
@@ -120,7 +120,7 @@ def _maximise(
     if start is not None:
         learner.start_at(start)
     if not learner.is_feasible() and not find_feasible_start(learner):
-        bound.at(learner.full.detach()).require_solvable(data.likelihood.expansion)
+        data.likelihood.require_solvable(learner.full)
     run_trainer(learner, data)
     return data.likelihood, learner.full.detach().numpy().copy(), learner.history
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import NotAvailableError, did_you_mean
 from humansoft.fit.arrow import ArrowMatrix, BlockCovariance, inverse
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.parameters import Parameters
 
 Real = npt.NDArray[np.float64]
@@ -92,7 +92,7 @@ class Covariances:
         return errors
 
 
-def covariances(likelihood: Likelihood, full: Real, log: BehaviorLog) -> Covariances:
+def covariances(likelihood: AbstractLikelihood, full: Real, log: BehaviorLog) -> Covariances:
     """Compute every kind of covariance at the optimum.
 
     Args:
@@ -139,13 +139,13 @@ def _inverse(matrix: ArrowMatrix, table: Parameters, what: str) -> BlockCovarian
     return found.covariance
 
 
-def _by_episode(likelihood: Likelihood, point: Tensor, log: BehaviorLog) -> tuple[Real, Index]:
+def _by_episode(likelihood: AbstractLikelihood, point: Tensor, log: BehaviorLog) -> tuple[Real, Index]:
     """Return the score of each episode [U, C] and whose it is [U]."""
     finer = likelihood.counting(likelihood.model.observe(log, by="episode"))
     return _clusters(finer, finer.jacobian(point), finer.observations.unit)
 
 
-def _clusters(likelihood: Likelihood, scores: Real, unit: Index) -> tuple[Real, Index]:
+def _clusters(likelihood: AbstractLikelihood, scores: Real, unit: Index) -> tuple[Real, Index]:
     """Add the weighted scores [N, C] of each unit -> [U, C], and tell whose it is [U]."""
     seen = likelihood.observations
     _, first, place = np.unique(unit, return_index=True, return_inverse=True)
@@ -155,7 +155,7 @@ def _clusters(likelihood: Likelihood, scores: Real, unit: Index) -> tuple[Real, 
 
 
 def _sandwich(
-    bread: BlockCovariance, likelihood: Likelihood, clusters: Real, person: Index, by: str
+    bread: BlockCovariance, likelihood: AbstractLikelihood, clusters: Real, person: Index, by: str
 ) -> BlockCovariance | str:
     table = likelihood.model.table
     common = np.flatnonzero(table.free & np.array([row.level != "subject" for row in table.rows], dtype=bool))
@@ -186,7 +186,7 @@ def _sandwich(
 
 
 def _default_kinds(
-    likelihood: Likelihood, matrices: Mapping[str, BlockCovariance | str], log: BehaviorLog
+    likelihood: AbstractLikelihood, matrices: Mapping[str, BlockCovariance | str], log: BehaviorLog
 ) -> list[str]:
     """Choose each parameter's default: by subject when many share it, by episode when it is one person's."""
     table = likelihood.model.table

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import humansoft as hs
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.solvers.bellman import action_value, log_soft_policy, newton_step, soft_value
 from humansoft.solvers.exact import solve_stationary
 from humansoft.solvers.expansion import Observations
@@ -38,7 +38,7 @@ class Case:
         sweeps: of value iteration in the reference.
     """
 
-    likelihood: Likelihood
+    likelihood: ExactLikelihood
     point: Array
     rows: pd.DataFrame
     worlds: tuple[World, ...]
@@ -126,7 +126,7 @@ def make_case(
         if row.kind == "log_temperature":
             point[p] = generator.uniform(-0.7, 0.2)
     return Case(
-        Likelihood(bound, in_order(bound.observe(log, by="decision"), log)),
+        ExactLikelihood(bound, in_order(bound.observe(log, by="decision"), log)),
         point,
         table,
         worlds,
@@ -197,7 +197,7 @@ def close(found: Array, expected: Array, relative: float) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=relative * np.abs(expected).max())
 
 
-def by_parameter(likelihood: Likelihood, scores: Array) -> Array:
+def by_parameter(likelihood: ExactLikelihood, scores: Array) -> Array:
     """Put scores [N, C] of observations in colors to the parameters they belong to [N, P]."""
     owner = likelihood.directions.owner[likelihood.directions.row_of_person[likelihood.observations.person]]
     found = np.zeros((len(scores), len(likelihood.model.table) + 1))
@@ -328,7 +328,7 @@ def test_shaping_directions_have_no_gradient() -> None:
             task = task_of(world, features, discount)
             log = hs.simulate(hs.plan(task, {"step": -2.0, "toll": 1.0}, 0.7, planner), 20, seed=1)
             bound = hs.SoftOptimalModel(task, temperature=hs.Shared(), planner=planner).bind(log)
-            likelihood = Likelihood(bound, bound.observe(log))
+            likelihood = ExactLikelihood(bound, bound.observe(log))
             point = torch.tensor([-2.0, 1.0, 0.5, -0.3], dtype=torch.float64)
             size = np.abs(likelihood.gradient(point)).max()
             assert abs(likelihood.gradient(point)[2]) < 1e-10 * size
@@ -336,7 +336,7 @@ def test_shaping_directions_have_no_gradient() -> None:
             assert np.abs(likelihood.hessian(point).toarray()[2]).max() < 1e-9 * size
 
 
-def at_truth(planner: Planner, horizon: int | None, episodes: int) -> tuple[Likelihood, torch.Tensor]:
+def at_truth(planner: Planner, horizon: int | None, episodes: int) -> tuple[ExactLikelihood, torch.Tensor]:
     """People simulated at known parameters, and the likelihood of what they did."""
     generator = np.random.default_rng(7)
     world = random_world(generator, 6, 3, successors=3, ends=True, masked=True)
@@ -346,7 +346,7 @@ def at_truth(planner: Planner, horizon: int | None, episodes: int) -> tuple[Like
     log = hs.simulate(hs.plan(task, {"step": -1.0, "toll": 1.0}, people, planner), episodes, seed=8)
     bound = hs.SoftOptimalModel(task, temperature=hs.PerSubject(), planner=planner).bind(log)
     point = torch.tensor([-1.0, 1.0, *np.log(list(people.values()))], dtype=torch.float64)
-    return Likelihood(bound, bound.observe(log)), point
+    return ExactLikelihood(bound, bound.observe(log)), point
 
 
 @pytest.mark.parametrize("horizon", [None, 5])
@@ -365,7 +365,7 @@ def test_the_expected_score_is_zero_and_its_variance_is_the_information(planner:
     np.testing.assert_allclose([chance[place == s].sum() for s in np.unique(place)], 1.0, rtol=1e-12)
     # E[-H] = E[score score'] = the Fisher information, when data are replaced by what is expected of them.
     seen = everything.observations
-    mean = Likelihood(
+    mean = ExactLikelihood(
         likelihood.model,
         replace(seen, weight=visits * chance),
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import humansoft as hs
-from humansoft.fit.likelihood import Likelihood
+from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.parameters import Parameter
 from humansoft.rewards.base import AbstractReward
 from humansoft.solvers.bellman import action_value, policy_of, soft_value
@@ -151,7 +151,7 @@ def test_rewards_that_are_not_linear_have_their_exact_hessian(horizon: int | Non
     task = hs.Task.grid("S.L.\n..#G", discount=0.9, legend={"L": "lava"}, slip=0.1, horizon=horizon)
     log = hs.simulate(hs.plan(task, {"step": -1.0, "lava": -1.0}, {"ann": 0.5, "bob": 1.5}), episodes=5, seed=1)
     model = hs.SoftOptimalModel(task, Saturating(), hs.PerSubject()).bind(log)
-    likelihood = Likelihood(model, model.observe(log))
+    likelihood = ExactLikelihood(model, model.observe(log))
     point = torch.tensor([-0.6, 0.3, -0.9, 0.2, -0.3], dtype=torch.float64)
     hessian = likelihood.hessian(point).toarray()
     width = 1e-5
@@ -165,8 +165,8 @@ def test_a_likelihood_is_the_sum_of_its_people() -> None:
     maze = hs.Task.grid("S.L.\n..#G", discount=0.9, legend={"L": "lava"})
     log = hs.simulate(hs.plan(maze, {"step": -1.0}, {"ann": 0.5, "bob": 1.5, "cai": 1.0}), episodes=5, seed=1)
     model = hs.SoftOptimalModel(maze, temperature=hs.PerSubject()).bind(log)
-    whole = Likelihood(model, model.observe(log))
+    whole = ExactLikelihood(model, model.observe(log))
     point = torch.tensor([-0.6, 0.3, -0.9, 0.2, -0.3, 0.1], dtype=torch.float64)
     parts = [whole.of_people(np.arange(3) == b) for b in range(3)]
     assert sum(float(part.value(point)) for part in parts) == pytest.approx(float(whole.value(point)), rel=1e-12)
-    assert all(len(part.expansion.state) == len(maze.states) for part in parts)
+    assert all(isinstance(p, ExactLikelihood) and len(p.expansion.state) == len(maze.states) for p in parts)

@@ -1,0 +1,82 @@
+"""Interpolation between Chebyshev nodes on pieces of a line: smooth functions to many digits from few values.
+
+Soft-optimal behavior is an analytic function of the log temperature x, with no singularity closer than about 1 to
+the real line, so that polynomials through Chebyshev nodes converge geometrically (Trefethen 2019, chapter 8).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from numpy.polynomial import chebyshev
+
+Real = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+WIDTH = 1.0
+"""Width of a piece, in units of log temperature."""
+
+NODES = 14
+"""Nodes of a piece: 1e-9 of log pi(a|s) on every task that was tried (tests/oracle/test_interpolation.py)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What each node of its piece contributes to a point, and to the first two derivatives there.
+
+    Attributes:
+        value: [B, NODES].
+        slope: [B, NODES].
+        bend: [B, NODES].
+    """
+
+    value: Real
+    slope: Real
+    bend: Real
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """The pieces that some points fall on.
+
+    Attributes:
+        points: [B] where functions are wanted.
+    """
+
+    points: Real
+
+    @cached_property
+    def used(self) -> tuple[int, ...]:
+        """Numbers of the pieces that hold a point, in ascending order."""
+        return tuple(np.unique(self._number).tolist())
+
+    @cached_property
+    def piece(self) -> Index:
+        """[B] place of each point's piece among those used."""
+        return np.searchsorted(np.array(self.used), self._number)
+
+    @cached_property
+    def nodes(self) -> Real:
+        """[pieces * NODES] the nodes of the pieces used, piece after piece."""
+        middles = (np.array(self.used)[:, None] + 0.5) * WIDTH
+        return (middles + WIDTH / 2 * _points()).ravel()
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The weights of every point."""
+        local = 2 * (self.points / WIDTH - self._number) - 1
+        to_coefficients = np.linalg.inv(chebyshev.chebvander(_points(), NODES - 1))
+        basis = chebyshev.chebvander(local, NODES - 1)
+        slope, bend = (chebyshev.chebder(to_coefficients, order, scl=2 / WIDTH) for order in (1, 2))
+        value: Real = basis @ to_coefficients
+        return Weights(value, (basis[:, :-1] @ slope).astype(np.float64), (basis[:, :-2] @ bend).astype(np.float64))
+
+    @cached_property
+    def _number(self) -> Index:
+        return np.floor(self.points / WIDTH).astype(np.int64)
+
+
+def _points() -> Real:
+    """Return the Chebyshev points of the first kind on [-1, 1]."""
+    return np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)

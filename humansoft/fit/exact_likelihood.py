@@ -1,0 +1,200 @@
+"""The likelihood with the soft Bellman equation solved for every person (or group) and context that occurs."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import functional_call
+
+from humansoft._types import DTYPE
+from humansoft.fit.arrow import ArrowMatrix
+from humansoft.fit.directions import curvature
+from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
+from humansoft.solvers.adjoint import Adjoint
+from humansoft.solvers.derivatives import Derivatives
+from humansoft.solvers.expansion import Expansion, Observations
+from humansoft.solvers.solution import SoftSolution, SolveStatus
+
+Real = npt.NDArray[np.float64]
+
+
+@dataclass(eq=False)
+class ExactLikelihood(AbstractLikelihood):
+    """The exact likelihood; its last solution is kept as the start of the next one."""
+
+    _warm: Tensor | None = field(default=None, repr=False)
+    _solved: tuple[bytes, SoftSolution] | None = field(default=None, repr=False)
+    _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
+
+    @torch.no_grad()
+    def solve(self, full: Float[Tensor, " P"]) -> SoftSolution:
+        """Solve the model at a parameter vector; the last solution is kept."""
+        full = full.detach()
+        here = full.numpy().tobytes()
+        if self._solved is not None and self._solved[0] == here:
+            return self._solved[1]
+        named = list(self.model.reward.named_parameters())
+        sizes = [p.numel() for _, p in named] + [self.model.log_temperature.numel()]
+        chunks = torch.split(full, sizes)
+        values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks[:-1], strict=True)}
+        values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
+        options = {"differentiable": False, "start": self._guess(full)}
+        solution: SoftSolution = functional_call(self.model, values, (self.expansion,), options)
+        self._solved = (here, solution)
+        if self.model.task.horizon is None and solution.status is SolveStatus.CONVERGED:
+            self._warm = solution.value
+        return solution
+
+    def _guess(self, full: Tensor) -> Tensor | None:
+        """Return where to start: the last value, carried along its derivative where that is known."""
+        if self._latest is None or self._warm is None:
+            return self._warm
+        there, derivatives = self._latest
+        moved = np.append(full.numpy() - np.frombuffer(there), 0.0)  # owner -1: nothing moves
+        step = torch.from_numpy(moved[self.directions.owner])[self.expansion.row]
+        return derivatives.adjoint.solution.value + (derivatives.value_change * step).sum(dim=1)
+
+    def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
+        """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
+        solution = self.solve(full)
+        if solution.status is not SolveStatus.CONVERGED:
+            return None
+        table = solution.log_policy.reshape(-1, len(self.model.task.actions))
+        observed = self.observations
+        return table[torch.from_numpy(self._position), torch.from_numpy(observed.action)]
+
+    @cached_property
+    def expansion(self) -> Expansion:
+        """The states that have to be solved."""
+        return self.model.expand(self.observations.row, self.observations.state)
+
+    @cached_property
+    def _position(self) -> npt.NDArray[np.int64]:
+        """[N] where each observation stands in a time-major table of the states."""
+        return self.expansion.position(self.model.task, self.observations)
+
+    @cached_property
+    def weight(self) -> Float[Tensor, " N"]:
+        """[N] weight of each observation."""
+        return torch.from_numpy(self.observations.weight).to(DTYPE)
+
+    def by_person(self, full: Float[Tensor, " P"]) -> Real:
+        """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
+        log_prob, people = self.log_prob(full), len(self.model.subjects)
+        if log_prob is None:
+            return np.full(people, -np.inf)
+        weighted = log_prob.numpy() * self.observations.weight
+        return np.bincount(self.observations.person, weights=weighted, minlength=people).astype(np.float64)
+
+    def gradient(self, full: Float[Tensor, " P"]) -> Real:
+        """Return d log L / d parameters [P]."""
+        adjoint = self._adjoint(full)
+        pull = adjoint.pull(self._counts)
+        expansion, groups = self.expansion, len(self.model.groups)
+        weights = full[:-groups].detach().requires_grad_()
+        rewards = self.directions.reward_at(weights)
+        (by_weight,) = torch.autograd.grad(self._laid_out(rewards), weights, adjoint.by_reward(pull))
+        own = adjoint.by_log_temperature(pull) * self._inside(full)
+        row = self.model.temperature_row()[expansion.row]
+        by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
+        return torch.cat([by_weight, by_temperature]).numpy()
+
+    def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
+        """Return the exact Hessian of log L [P, P]."""
+        derivatives, counts = self._derivatives(full), self._counts
+        by_row = derivatives.hessian(counts, self.expansion.row)
+        found = ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
+        if self.model.reward.is_linear:
+            return found
+        weights = full[: -len(self.model.groups)].detach()
+        pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
+        bent = np.zeros((len(full), len(full)))
+        bent[: len(weights), : len(weights)] = curvature(
+            lambda w: (pull * self._laid_out(self.directions.reward_at(w))).sum(), weights
+        )
+        return found.plus(bent)
+
+    def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
+        """Return d log pi(a|s) / d color of each observation [N, colors]."""
+        seen = self.observations
+        places, back = np.unique(self._position, return_inverse=True)
+        time, state = (torch.from_numpy(code) for code in np.divmod(places, max(len(self.expansion.state), 1)))
+        scores = self._derivatives(full, shift).scores(time, state)
+        found: Real = scores.numpy()[back, seen.action]
+        return found
+
+    def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
+        """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
+        by_row = self._derivatives(full).information(self._counts.sum(dim=-1), self.expansion.row)
+        return ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
+
+    @cached_property
+    def _counts(self) -> Float[Tensor, "T M A"]:
+        """How often each action was seen in each state (and time)."""
+        seen, num_actions = self.observations, len(self.model.task.actions)
+        times, size = self.model.task.horizon or 1, len(self.expansion.state)
+        place = self._position * num_actions + seen.action
+        counts = np.bincount(place, weights=seen.weight, minlength=times * size * num_actions)
+        return torch.from_numpy(counts.astype(np.float64).reshape(times, size, num_actions))
+
+    def _adjoint(self, full: Float[Tensor, " P"]) -> Adjoint:
+        solution = self.solve(full)
+        assert solution.status is SolveStatus.CONVERGED, "derivatives are asked for at feasible parameters only"
+        limit = LOG_TEMPERATURE_LIMIT
+        temperature = self._log_temperature(full).clamp(-limit, limit).exp()
+        plan_hard = self.model.planner == "boltzmann"
+        return Adjoint(self.expansion.problem, solution, temperature, plan_hard)
+
+    def _log_temperature(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
+        own = full[-len(self.model.groups) :].detach()
+        return own[self.model.temperature_row()][self.expansion.row]
+
+    def _inside(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
+        """1 where a log temperature is within its limits, and moves with its parameter; else 0."""
+        return (self._log_temperature(full).abs() < LOG_TEMPERATURE_LIMIT).to(DTYPE)
+
+    @torch.no_grad()
+    def _derivatives(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Derivatives:
+        """Return the derivatives at a feasible parameter vector; those of the last one are kept."""
+        key = full.detach().numpy().tobytes()
+        if shift is None and self._latest is not None and self._latest[0] == key:
+            return self._latest[1]
+        directions = self.directions
+        reward = self._laid_out(directions.reward(full))
+        if shift is not None:
+            reward = torch.cat([reward, shift[self.expansion.state][..., None]], dim=-1)
+        moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
+        log_temperature = self._inside(full)[:, None] * torch.from_numpy(moved)
+        derivatives = Derivatives(self._adjoint(full), reward, log_temperature)
+        if shift is None:
+            self._latest = (key, derivatives)
+        return derivatives
+
+    def _laid_out(self, rewards: Tensor) -> Tensor:
+        """Give each state of the expansion the entries of its row and state."""
+        expansion = self.expansion
+        return rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
+
+    def require_solvable(self, full: Float[Tensor, " P"]) -> None:
+        """Raise the solver's sentence when there is no solution at a parameter vector."""
+        self.model.at(full.detach()).require_solvable(self.expansion)
+
+    def counting(self, observations: Observations) -> Self:
+        """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
+        other = type(self)(self.model, observations, self._warm, self._solved, self._latest)
+        other.expansion = self.expansion
+        return other
+
+    def weighing(self, weight: Real) -> Self:
+        """Return the likelihood of the same decisions with other weights [N]; what was solved is kept."""
+        other = self.counting(replace(self.observations, weight=weight))
+        other._position = self._position
+        return other
+
+    def _of(self, observations: Observations) -> "ExactLikelihood":
+        return ExactLikelihood(self.model, observations)

@@ -1,0 +1,299 @@
+"""The likelihood of many people who want the same and differ in temperature: solved at nodes, interpolated between.
+
+log pi(a|s) and its derivatives are smooth in the log temperature, so they are worked out at Chebyshev nodes and
+interpolated for everybody. The equations to be solved then do not grow with the number of people. A person's part
+is linear in the person's counts; with W [B, J] the weight of node j for person b, the whole log-likelihood is that
+of the nodes with counts W' N. Derivatives by temperature are those of the interpolation.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from humansoft.codebook import Labels
+from humansoft.fit.arrow import ArrowMatrix
+from humansoft.fit.chebyshev import NODES, Pieces, Weights
+from humansoft.fit.exact_likelihood import ExactLikelihood
+from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
+from humansoft.model import SoftOptimalModel
+from humansoft.parameters import Parameter, Parameters
+from humansoft.solvers.expansion import Observations
+from humansoft.temperature import PerSubject
+
+Real = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+_MANY = 64  # temperatures: below, solving for each of them is as cheap as for the nodes
+_CHUNK = 50_000  # observations interpolated at a time
+
+
+def likelihood_of(model: SoftOptimalModel, observations: Observations) -> AbstractLikelihood:
+    """Return the likelihood of what the people of a bound model did, by nodes where there are many temperatures."""
+    several = len(np.unique(observations.row)) > _MANY and not model.rows_are_people
+    # A node may be hotter than everybody: there must be a solution at any temperature.
+    always = model.task.discount < 1 or model.task.horizon is not None or model.planner == "kl"
+    return InterpolatedLikelihood(model, observations) if several and always else ExactLikelihood(model, observations)
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """The distinct decisions that can be met: all playable actions at all visited times and states.
+
+    Attributes:
+        time: [D] time of each.
+        state: [D] state code.
+        action: [D] action code.
+        place: [D] number of its (time, state), in order.
+        of_observation: [N] which of them each observation is.
+    """
+
+    time: Index
+    state: Index
+    action: Index
+    place: Index
+    of_observation: Index
+
+    @classmethod
+    def of(cls, seen: Observations, model: SoftOptimalModel) -> "Choices":
+        """Collect them."""
+        num_states, num_actions = model.task.playable.shape
+        moments, place = np.unique(seen.time * num_states + seen.state, return_inverse=True)
+        time, state = np.divmod(moments, num_states)
+        number, action = np.nonzero(model.task.playable.numpy()[state])
+        return cls(
+            time[number],
+            state[number],
+            action,
+            number,
+            np.searchsorted(number * num_actions + action, place * num_actions + seen.action),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """The nodes at one parameter vector.
+
+    Attributes:
+        exact: the likelihood of one observation for each (piece, choice, node), in this order.
+        full: its parameters: the reward's, and the nodes' log temperatures.
+        weights: of the nodes of each person's piece [B, NODES].
+        place: [N] number of the (piece, choice) that each observation is.
+        counts: [B, pieces * D] how often each person decided what, at the person's piece.
+    """
+
+    exact: ExactLikelihood
+    full: Float[Tensor, " Q"]
+    weights: Weights
+    place: Index
+    counts: csr_array
+
+
+@dataclass(eq=False)
+class InterpolatedLikelihood(AbstractLikelihood):
+    """The likelihood by interpolation between temperatures; people share the reward."""
+
+    _latest: tuple[bytes, Nodes] | None = field(default=None, repr=False)
+    _exact: dict[tuple[int, ...], ExactLikelihood] = field(default_factory=dict, repr=False)
+
+    def by_person(self, full: Float[Tensor, " P"]) -> Real:
+        """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
+        nodes = self._nodes(full)
+        table = self._log_policy(nodes)
+        if table is None:
+            return np.full(len(self.model.subjects), -np.inf)
+        total: Real = (nodes.weights.value * (nodes.counts @ table)).sum(axis=1)
+        return total
+
+    def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
+        """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
+        nodes = self._nodes(full)
+        table = self._log_policy(nodes)
+        if table is None:
+            return None
+        return torch.from_numpy(self._at_observations(nodes, table[:, :, None], nodes.weights.value)[:, 0])
+
+    def gradient(self, full: Float[Tensor, " P"]) -> Real:
+        """Return d log L / d parameters [P]."""
+        nodes = self._nodes(full)
+        num_weights = len(full) - len(self.model.groups)
+        by_weight = self._weighted(nodes).gradient(nodes.full)[:num_weights]
+        own = (nodes.weights.slope * (nodes.counts @ self._solved(nodes))).sum(axis=1) * self._inside(full)
+        return np.concatenate([by_weight, self._by_group(own)])
+
+    def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
+        """Return the Hessian of log L [P, P], over free parameters."""
+        nodes, num_shared = self._nodes(full), self._num_shared
+        inside = self._inside(full)
+        own = (nodes.weights.bend * (nodes.counts @ self._solved(nodes))).sum(axis=1) * inside
+        scores = self._scores(nodes)[:, :, :num_shared]
+        edge = self._for_people(nodes, scores, nodes.weights.slope) * inside[:, None]
+        return self._arrow(own, edge, self._weighted(nodes).hessian(nodes.full).corner)
+
+    def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
+        """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
+        nodes, num_shared = self._nodes(full), self._num_shared
+        inside = self._inside(full)
+        scores = self._scores(nodes)
+        chance = np.exp(self._solved(nodes))[:, :, None]
+        mixed = chance * scores[:, :, -1:] * scores  # of the temperature with everything
+        visited = np.add.reduceat(mixed, self._first_choices(nodes), axis=0)
+        by_person = self._for_people(nodes, visited, nodes.weights.value, self._visits(nodes)) * inside[:, None]
+        corner = self._weighted(nodes).expected_information(nodes.full).corner
+        return self._arrow(by_person[:, -1] * inside, by_person[:, :num_shared], corner)
+
+    def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
+        """Return d log pi(a|s) / d color of each observation [N, colors]."""
+        nodes, num_shared = self._nodes(full), self._num_shared
+        scores = nodes.exact.jacobian(nodes.full, shift).reshape(-1, NODES, num_shared + 1 + (shift is not None))
+        kept = [k for k in range(scores.shape[2]) if k != num_shared]
+        columns = self._at_observations(nodes, scores[:, :, kept], nodes.weights.value)
+        found = [columns[:, :num_shared], columns[:, num_shared:]]
+        if self.directions.is_temperature.any():
+            own = self._at_observations(nodes, self._solved(nodes)[:, :, None], nodes.weights.slope)
+            found.insert(1, own * self._inside(full)[self.observations.person][:, None])
+        return np.hstack(found)
+
+    def require_solvable(self, full: Float[Tensor, " P"]) -> None:
+        """Raise the solver's sentence when there is no solution at a parameter vector."""
+        nodes = self._nodes(full)
+        nodes.exact.require_solvable(nodes.full)
+
+    def num_nodes(self, full: Float[Tensor, " P"]) -> int:
+        """Return at how many temperatures the equations are solved."""
+        return len(self._nodes(full).exact.model.groups)
+
+    def counting(self, observations: Observations) -> Self:
+        """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
+        return type(self)(self.model, observations, None, self._exact)
+
+    def _of(self, observations: Observations) -> AbstractLikelihood:
+        return likelihood_of(self.model, observations)
+
+    @cached_property
+    def _choices(self) -> Choices:
+        return Choices.of(self.observations, self.model)
+
+    @property
+    def _num_shared(self) -> int:
+        """Free parameters of the reward, all of them shared."""
+        return int((self.model.table.free & ~self.model.table.is_temperature).sum())
+
+    def _nodes(self, full: Float[Tensor, " P"]) -> Nodes:
+        """Return the nodes at a parameter vector; the last ones are kept."""
+        here = full.detach().numpy().tobytes()
+        if self._latest is not None and self._latest[0] == here:
+            return self._latest[1]
+        pieces = Pieces(self._log_temperature(full).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
+        num_weights = len(full) - len(self.model.groups)
+        node_full = torch.cat([full[:num_weights].detach(), torch.from_numpy(pieces.nodes)])
+        place = pieces.piece[self.observations.person] * len(self._choices.action) + self._choices.of_observation
+        size = (len(self.model.subjects), len(pieces.used) * len(self._choices.action))
+        counts = csr_array((self.observations.weight, (self.observations.person, place)), shape=size)
+        nodes = Nodes(self._exact_at(pieces), node_full, pieces.weights, place, counts)
+        self._latest = (here, nodes)
+        return nodes
+
+    def _log_temperature(self, full: Float[Tensor, " P"]) -> Real:
+        """Return the log temperature of each person [B]."""
+        own: Real = full[-len(self.model.groups) :].detach().numpy()[self.model.group_of_subject]
+        return own
+
+    def _inside(self, full: Float[Tensor, " P"]) -> Real:
+        """1 where a person's log temperature is within its limits, and moves with its parameter; else 0."""
+        return (np.abs(self._log_temperature(full)) < LOG_TEMPERATURE_LIMIT).astype(np.float64)
+
+    def _exact_at(self, pieces: Pieces) -> ExactLikelihood:
+        """Return the likelihood of one observation for each (piece, choice, node), made once for a set of pieces."""
+        if pieces.used not in self._exact:
+            model, choices, count = self._node_model(len(pieces.nodes)), self._choices, len(pieces.used)
+            shape = (count, len(choices.action), NODES)
+            node = np.arange(len(pieces.nodes)).reshape(count, 1, NODES)
+            row, state, time, action = (
+                np.broadcast_to(code, shape).ravel()
+                for code in (node, choices.state[:, None], choices.time[:, None], choices.action[:, None])
+            )
+            self._exact.clear()  # people move on: the nodes left behind are not needed again
+            once = np.ones(len(row))
+            self._exact[pieces.used] = ExactLikelihood(model, Observations(row, state, time, action, once, row, row))
+        return self._exact[pieces.used]
+
+    def _node_model(self, count: int) -> SoftOptimalModel:
+        """Return the model with one temperature for each node."""
+        names = Labels("subject", tuple(range(count)))
+        model = self.model.bound_to(names, names, np.arange(count))
+        model.temperature = PerSubject()
+        rewards = [row for row in self.model.table.rows if row.kind == "reward"]
+        own = [Parameter("log_temperature", "log_temperature", "subject", label=label) for label in names.values]
+        model.table = Parameters.of([*rewards, *own])
+        return model
+
+    def _log_policy(self, nodes: Nodes) -> Real | None:
+        """Return log pi of each (piece, choice) at the nodes [pieces * D, NODES]."""
+        found = nodes.exact.log_prob(nodes.full)
+        return None if found is None else found.numpy().reshape(-1, NODES)
+
+    def _solved(self, nodes: Nodes) -> Real:
+        table = self._log_policy(nodes)
+        assert table is not None, "derivatives are asked for at feasible parameters only"
+        return table
+
+    def _scores(self, nodes: Nodes) -> Real:
+        """Return the scores of each (piece, choice) at the nodes [pieces * D, NODES, shared and temperature]."""
+        return nodes.exact.jacobian(nodes.full).reshape(-1, NODES, self._num_shared + 1)
+
+    def _weighted(self, nodes: Nodes) -> ExactLikelihood:
+        """Return the nodes' likelihood with everybody's counts spread over the nodes."""
+        spread: Any = nodes.counts.T @ nodes.weights.value
+        return nodes.exact.weighing(np.asarray(spread).ravel())
+
+    def _first_choices(self, nodes: Nodes) -> Index:
+        """Return where the choices of each (piece, time, state) begin."""
+        first = np.flatnonzero(np.diff(self._choices.place, prepend=-1))
+        size = len(self._choices.action)
+        starts: Index = (np.arange(nodes.counts.shape[1] // size)[:, None] * size + first).ravel()
+        return starts
+
+    def _visits(self, nodes: Nodes) -> csr_array:
+        """Return how often each person was at each (piece, time, state)."""
+        first = self._first_choices(nodes)
+        lengths = np.diff(np.r_[first, nodes.counts.shape[1]])
+        gather = csr_array(
+            (np.ones(lengths.sum()), (np.arange(lengths.sum()), np.repeat(np.arange(len(first)), lengths)))
+        )
+        return csr_array(nodes.counts @ gather)
+
+    def _for_people(self, nodes: Nodes, table: Real, weights: Real, counts: csr_array | None = None) -> Real:
+        """Sum a table [.., NODES, K] over each person's counts and interpolate it [B, K]."""
+        given = nodes.counts if counts is None else counts
+        summed: Any = given @ table.reshape(len(table), -1)
+        found: Real = np.einsum("bj,bjk->bk", weights, np.asarray(summed).reshape(len(weights), NODES, -1))
+        return found
+
+    def _at_observations(self, nodes: Nodes, table: Real, weights: Real) -> Real:
+        """Interpolate a table [pieces * D, NODES, K] at the observations [N, K]."""
+        person, count = self.observations.person, len(self.observations)
+        found = np.empty((count, table.shape[2]))
+        for low in range(0, count, _CHUNK):
+            some = slice(low, low + _CHUNK)
+            found[some] = np.einsum("nj,njk->nk", weights[person[some]], table[nodes.place[some]])
+        return found
+
+    def _by_group(self, by_person: Real) -> Real:
+        groups = len(self.model.groups)
+        return np.bincount(self.model.group_of_subject, by_person, groups).astype(np.float64)
+
+    def _arrow(self, own: Real, edge: Real, corner: Real) -> ArrowMatrix:
+        """Put second derivatives by each person's temperature [B], with what is shared [B, k], to their groups."""
+        layout = self.directions.layout
+        temperatures = layout.own.shape[1]  # 0 where all are fixed
+        blocks = self._by_group(own)[:, None, None][:, :temperatures, :temperatures]
+        edges = np.stack([self._by_group(column) for column in edge.T], axis=1) if edge.shape[1] else edge[:0]
+        edges = edges.reshape(len(layout.owner), 1, -1)[:, :temperatures]
+        return ArrowMatrix(layout, blocks, edges, corner)

@@ -1,0 +1,112 @@
+"""Interpolation between temperatures: what it gives is what solving for everybody gives, to many digits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+import humansoft as hs
+from humansoft.fit.arrow import ArrowMatrix
+from humansoft.fit.chebyshev import NODES, WIDTH, Pieces
+from humansoft.fit.exact_likelihood import ExactLikelihood
+from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood, likelihood_of
+from humansoft.planners import PLANNERS, Planner
+from tests.oracle.worlds import random_world, task_of
+
+PEOPLE = 80
+FEATURES = ("step", "toll")
+
+
+def test_polynomials_are_interpolated_with_their_derivatives() -> None:
+    points = np.random.default_rng(1).uniform(-5, 5, 40)
+    pieces = Pieces(points)
+    assert len(pieces.nodes) == NODES * len(np.unique(np.floor(points / WIDTH)))
+    table = pieces.nodes.reshape(-1, NODES)[pieces.piece]
+    for power in range(NODES):
+        for order, weights in enumerate((pieces.weights.value, pieces.weights.slope, pieces.weights.bend)):
+            factor = np.prod([float(power - k) for k in range(order)])
+            expected = factor * points ** max(power - order, 0)
+            found = (weights * table**power).sum(axis=1)
+            np.testing.assert_allclose(found, expected, atol=1e-7 * 5.0**power)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One set of people's likelihood, solved for everybody and interpolated, and where to look."""
+
+    exact: ExactLikelihood
+    interpolated: InterpolatedLikelihood
+    point: torch.Tensor
+
+
+def make_pair(planner: Planner, discount: float, horizon: int | None = None, spread: float = 1.0) -> Pair:
+    """Eighty people in a random world, of very different temperatures."""
+    generator = np.random.default_rng(4)
+    world = random_world(generator, 9, 3, successors=3, ends=True, masked=True)
+    features = {"step": world.available * 1.0, "toll": generator.uniform(-1, 1, (9, 3))}
+    task = task_of(world, features, discount, horizon)
+    temperatures = {f"p{b:02d}": float(np.exp(spread * generator.normal())) for b in range(PEOPLE)}
+    log = hs.simulate(hs.plan(task, {"step": -1.0, "toll": 1.0}, temperatures, planner), 5, seed=2, max_steps=30)
+    model = hs.SoftOptimalModel(task, hs.LinearReward(fixed={"step": -1.0}), hs.PerSubject(), planner).bind(log)
+    seen = model.observe(log)
+    point = torch.tensor([-1.0, 1.1, *np.log(list(temperatures.values()))], dtype=torch.float64)
+    return Pair(ExactLikelihood(model, seen), InterpolatedLikelihood(model, seen), point)
+
+
+CASES = [(planner, discount, horizon) for planner in PLANNERS for discount, horizon in ((0.95, None), (1.0, 6))]
+CASES.append(("kl", 1.0, None))
+
+
+def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:  # type: ignore[type-arg]
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+def dense(matrix: ArrowMatrix) -> np.ndarray:  # type: ignore[type-arg]
+    return matrix.toarray()
+
+
+@pytest.mark.parametrize(("planner", "discount", "horizon"), CASES)
+def test_interpolated_and_exact_likelihoods_agree(planner: Planner, discount: float, horizon: int | None) -> None:
+    pair = make_pair(planner, discount, horizon)
+    exact, ours, point = pair.exact, pair.interpolated, pair.point
+    np.testing.assert_allclose(ours.log_prob(point), exact.log_prob(point), atol=1e-8)  # type: ignore[arg-type]
+    np.testing.assert_allclose(ours.by_person(point), exact.by_person(point), atol=1e-7)
+    close(ours.gradient(point), exact.gradient(point), 1e-7)
+    close(ours.jacobian(point), exact.jacobian(point), 1e-7)
+    close(dense(ours.hessian(point)), dense(exact.hessian(point)), 1e-5)
+    close(dense(ours.expected_information(point)), dense(exact.expected_information(point)), 1e-7)
+
+
+def test_a_change_of_reward_is_one_more_column() -> None:
+    pair = make_pair("kl", 0.95)
+    task = pair.exact.model.task
+    shift = torch.from_numpy(np.random.default_rng(0).normal(size=tuple(task.available.shape)))
+    close(pair.interpolated.jacobian(pair.point, shift), pair.exact.jacobian(pair.point, shift), 1e-7)
+
+
+def test_temperatures_at_the_ends_of_the_scale_are_met() -> None:
+    pair = make_pair("kl", 0.95)
+    for log_temperature in (-14.0, -6.0, 6.0, 20.0, 40.0):
+        point = pair.point.clone()
+        point[2:10] = log_temperature
+        np.testing.assert_allclose(pair.interpolated.by_person(point), pair.exact.by_person(point), rtol=1e-8, atol=1e-6)
+        close(pair.interpolated.gradient(point), pair.exact.gradient(point), 1e-6)
+
+
+def test_equations_do_not_grow_with_the_number_of_people() -> None:
+    pair = make_pair("kl", 0.95, spread=0.3)
+    assert pair.interpolated.num_nodes(pair.point) <= 4 * NODES
+    model, seen = pair.exact.model, pair.exact.observations
+    assert isinstance(likelihood_of(model, seen), InterpolatedLikelihood)
+    few = seen.person < 20
+    assert isinstance(likelihood_of(model, seen.select(few)), ExactLikelihood)
+
+
+def test_where_hot_people_have_no_solution_nobody_is_interpolated() -> None:
+    """With the entropy planner and no discount, a node may be too hot although nobody is."""
+    pair = make_pair("kl", 1.0)
+    model = hs.SoftOptimalModel(pair.exact.model.task, pair.exact.model.reward, hs.PerSubject(), "entropy")
+    names = pair.exact.model.subjects
+    bound = model.bound_to(names, names, np.arange(len(names)))
+    assert isinstance(likelihood_of(bound, pair.exact.observations), ExactLikelihood)
