@@ -58,9 +58,9 @@ class Pieces:
 
     @cached_property
     def nodes(self) -> Real:
-        """[pieces * NODES] the nodes of the pieces used, piece after piece."""
-        middles = (np.array(self.used)[:, None] + 0.5) * WIDTH
-        return (middles + WIDTH / 2 * _points()).ravel()
+        """[pieces, NODES] the nodes of the pieces used."""
+        middles: Real = (np.array(self.used)[:, None] + 0.5) * WIDTH
+        return middles + WIDTH / 2 * _points()
 
     @cached_property
     def weights(self) -> Weights:

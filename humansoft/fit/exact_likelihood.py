@@ -186,14 +186,14 @@ class ExactLikelihood(AbstractLikelihood):
 
     def counting(self, observations: Observations) -> Self:
         """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
-        other = type(self)(self.model, observations, self._warm, self._solved, self._latest)
+        other = type(self)(self.model, observations, self._warm, self._solved)
         other.expansion = self.expansion
         return other
 
     def weighing(self, weight: Real) -> Self:
         """Return the likelihood of the same decisions with other weights [N]; what was solved is kept."""
         other = self.counting(replace(self.observations, weight=weight))
-        other._position = self._position
+        other._position, other._latest, other.directions = self._position, self._latest, self.directions
         return other
 
     def _of(self, observations: Observations) -> "ExactLikelihood":

@@ -81,15 +81,15 @@ class Nodes:
     """The nodes at one parameter vector.
 
     Attributes:
-        exact: the likelihood of one observation for each (piece, choice, node), in this order.
-        full: its parameters: the reward's, and the nodes' log temperatures.
+        pieces: for each piece, the likelihood of one observation of each (choice, node), in this order.
+        points: for each piece, its parameters: the reward's, and the nodes' log temperatures.
         weights: of the nodes of each person's piece [B, NODES].
         place: [N] number of the (piece, choice) that each observation is.
         counts: [B, pieces * D] how often each person decided what, at the person's piece.
     """
 
-    exact: ExactLikelihood
-    full: Float[Tensor, " Q"]
+    pieces: tuple[ExactLikelihood, ...]
+    points: tuple[Float[Tensor, " Q"], ...]
     weights: Weights
     place: Index
     counts: csr_array
@@ -100,7 +100,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
     """The likelihood by interpolation between temperatures; people share the reward."""
 
     _latest: tuple[bytes, Nodes] | None = field(default=None, repr=False)
-    _exact: dict[tuple[int, ...], ExactLikelihood] = field(default_factory=dict, repr=False)
+    _pieces: dict[int, ExactLikelihood] = field(default_factory=dict, repr=False)
 
     def by_person(self, full: Float[Tensor, " P"]) -> Real:
         """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
@@ -123,7 +123,8 @@ class InterpolatedLikelihood(AbstractLikelihood):
         """Return d log L / d parameters [P]."""
         nodes = self._nodes(full)
         num_weights = len(full) - len(self.model.groups)
-        by_weight = self._weighted(nodes).gradient(nodes.full)[:num_weights]
+        parts = [piece.gradient(point)[:num_weights] for piece, point in self._weighted(nodes)]
+        by_weight = np.sum(parts, axis=0)
         own = (nodes.weights.slope * (nodes.counts @ self._solved(nodes))).sum(axis=1) * self._inside(full)
         return np.concatenate([by_weight, self._by_group(own)])
 
@@ -134,7 +135,8 @@ class InterpolatedLikelihood(AbstractLikelihood):
         own = (nodes.weights.bend * (nodes.counts @ self._solved(nodes))).sum(axis=1) * inside
         scores = self._scores(nodes)[:, :, :num_shared]
         edge = self._for_people(nodes, scores, nodes.weights.slope) * inside[:, None]
-        return self._arrow(own, edge, self._weighted(nodes).hessian(nodes.full).corner)
+        corners = [piece.hessian(point).corner for piece, point in self._weighted(nodes)]
+        return self._arrow(own, edge, np.sum(corners, axis=0))
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
@@ -145,13 +147,13 @@ class InterpolatedLikelihood(AbstractLikelihood):
         mixed = chance * scores[:, :, -1:] * scores  # of the temperature with everything
         visited = np.add.reduceat(mixed, self._first_choices(nodes), axis=0)
         by_person = self._for_people(nodes, visited, nodes.weights.value, self._visits(nodes)) * inside[:, None]
-        corner = self._weighted(nodes).expected_information(nodes.full).corner
-        return self._arrow(by_person[:, -1] * inside, by_person[:, :num_shared], corner)
+        corners = [piece.expected_information(point).corner for piece, point in self._weighted(nodes)]
+        return self._arrow(by_person[:, -1] * inside, by_person[:, :num_shared], np.sum(corners, axis=0))
 
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors]."""
         nodes, num_shared = self._nodes(full), self._num_shared
-        scores = nodes.exact.jacobian(nodes.full, shift).reshape(-1, NODES, num_shared + 1 + (shift is not None))
+        scores = self._scores(nodes, shift)
         kept = [k for k in range(scores.shape[2]) if k != num_shared]
         columns = self._at_observations(nodes, scores[:, :, kept], nodes.weights.value)
         found = [columns[:, :num_shared], columns[:, num_shared:]]
@@ -163,15 +165,16 @@ class InterpolatedLikelihood(AbstractLikelihood):
     def require_solvable(self, full: Float[Tensor, " P"]) -> None:
         """Raise the solver's sentence when there is no solution at a parameter vector."""
         nodes = self._nodes(full)
-        nodes.exact.require_solvable(nodes.full)
+        for piece, point in zip(nodes.pieces, nodes.points, strict=True):
+            piece.require_solvable(point)
 
     def num_nodes(self, full: Float[Tensor, " P"]) -> int:
         """Return at how many temperatures the equations are solved."""
-        return len(self._nodes(full).exact.model.groups)
+        return NODES * len(self._nodes(full).pieces)
 
     def counting(self, observations: Observations) -> Self:
         """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
-        return type(self)(self.model, observations, None, self._exact)
+        return type(self)(self.model, observations, None, self._pieces)
 
     def _of(self, observations: Observations) -> AbstractLikelihood:
         return likelihood_of(self.model, observations)
@@ -192,11 +195,12 @@ class InterpolatedLikelihood(AbstractLikelihood):
             return self._latest[1]
         pieces = Pieces(self._log_temperature(full).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
         num_weights = len(full) - len(self.model.groups)
-        node_full = torch.cat([full[:num_weights].detach(), torch.from_numpy(pieces.nodes)])
+        shared = full[:num_weights].detach()
+        points = tuple(torch.cat([shared, torch.from_numpy(own)]) for own in pieces.nodes)
         place = pieces.piece[self.observations.person] * len(self._choices.action) + self._choices.of_observation
         size = (len(self.model.subjects), len(pieces.used) * len(self._choices.action))
         counts = csr_array((self.observations.weight, (self.observations.person, place)), shape=size)
-        nodes = Nodes(self._exact_at(pieces), node_full, pieces.weights, place, counts)
+        nodes = Nodes(tuple(self._piece(number) for number in pieces.used), points, pieces.weights, place, counts)
         self._latest = (here, nodes)
         return nodes
 
@@ -209,25 +213,23 @@ class InterpolatedLikelihood(AbstractLikelihood):
         """1 where a person's log temperature is within its limits, and moves with its parameter; else 0."""
         return (np.abs(self._log_temperature(full)) < LOG_TEMPERATURE_LIMIT).astype(np.float64)
 
-    def _exact_at(self, pieces: Pieces) -> ExactLikelihood:
-        """Return the likelihood of one observation for each (piece, choice, node), made once for a set of pieces."""
-        if pieces.used not in self._exact:
-            model, choices, count = self._node_model(len(pieces.nodes)), self._choices, len(pieces.used)
-            shape = (count, len(choices.action), NODES)
-            node = np.arange(len(pieces.nodes)).reshape(count, 1, NODES)
+    def _piece(self, number: int) -> ExactLikelihood:
+        """Return the likelihood of one observation of each (choice, node) of a piece, made once."""
+        if number not in self._pieces:
+            choices, shape = self._choices, (len(self._choices.action), NODES)
             row, state, time, action = (
                 np.broadcast_to(code, shape).ravel()
-                for code in (node, choices.state[:, None], choices.time[:, None], choices.action[:, None])
+                for code in (np.arange(NODES), choices.state[:, None], choices.time[:, None], choices.action[:, None])
             )
-            self._exact.clear()  # people move on: the nodes left behind are not needed again
-            once = np.ones(len(row))
-            self._exact[pieces.used] = ExactLikelihood(model, Observations(row, state, time, action, once, row, row))
-        return self._exact[pieces.used]
+            seen = Observations(row, state, time, action, np.ones(len(row)), row, row)
+            self._pieces[number] = ExactLikelihood(self._node_model, seen)
+        return self._pieces[number]
 
-    def _node_model(self, count: int) -> SoftOptimalModel:
-        """Return the model with one temperature for each node."""
-        names = Labels("subject", tuple(range(count)))
-        model = self.model.bound_to(names, names, np.arange(count))
+    @cached_property
+    def _node_model(self) -> SoftOptimalModel:
+        """The model with one temperature for each node of a piece."""
+        names = Labels("subject", tuple(range(NODES)))
+        model = self.model.bound_to(names, names, np.arange(NODES))
         model.temperature = PerSubject()
         rewards = [row for row in self.model.table.rows if row.kind == "reward"]
         own = [Parameter("log_temperature", "log_temperature", "subject", label=label) for label in names.values]
@@ -236,22 +238,31 @@ class InterpolatedLikelihood(AbstractLikelihood):
 
     def _log_policy(self, nodes: Nodes) -> Real | None:
         """Return log pi of each (piece, choice) at the nodes [pieces * D, NODES]."""
-        found = nodes.exact.log_prob(nodes.full)
-        return None if found is None else found.numpy().reshape(-1, NODES)
+        found = []
+        for piece, point in zip(nodes.pieces, nodes.points, strict=True):
+            log_prob = piece.log_prob(point)
+            if log_prob is None:
+                return None
+            found.append(log_prob.numpy().reshape(-1, NODES))
+        return np.vstack(found)
 
     def _solved(self, nodes: Nodes) -> Real:
         table = self._log_policy(nodes)
         assert table is not None, "derivatives are asked for at feasible parameters only"
         return table
 
-    def _scores(self, nodes: Nodes) -> Real:
-        """Return the scores of each (piece, choice) at the nodes [pieces * D, NODES, shared and temperature]."""
-        return nodes.exact.jacobian(nodes.full).reshape(-1, NODES, self._num_shared + 1)
+    def _scores(self, nodes: Nodes, shift: Tensor | None = None) -> Real:
+        """Return scores of each (piece, choice) at the nodes [pieces * D, NODES, shared, temperature and the shift]."""
+        width = self._num_shared + 1 + (shift is not None)
+        pieces = zip(nodes.pieces, nodes.points, strict=True)
+        return np.vstack([piece.jacobian(point, shift).reshape(-1, NODES, width) for piece, point in pieces])
 
-    def _weighted(self, nodes: Nodes) -> ExactLikelihood:
-        """Return the nodes' likelihood with everybody's counts spread over the nodes."""
+    def _weighted(self, nodes: Nodes) -> list[tuple[ExactLikelihood, Tensor]]:
+        """Return the pieces' likelihoods with everybody's counts spread over the nodes, and where they are taken."""
         spread: Any = nodes.counts.T @ nodes.weights.value
-        return nodes.exact.weighing(np.asarray(spread).ravel())
+        parts = np.split(np.asarray(spread), len(nodes.pieces))
+        pairs = zip(nodes.pieces, nodes.points, parts, strict=True)
+        return [(piece.weighing(part.ravel()), point) for piece, point, part in pairs]
 
     def _first_choices(self, nodes: Nodes) -> Index:
         """Return where the choices of each (piece, time, state) begin."""

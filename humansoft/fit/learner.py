@@ -34,12 +34,13 @@ class DecisionDataModule(pl.LightningDataModule):
     Args:
         model: a bound model.
         log: the decisions to learn from.
+        before: their likelihood, when it was learned from before: what was solved then is not solved again.
     """
 
-    def __init__(self, model: SoftOptimalModel, log: BehaviorLog) -> None:
+    def __init__(self, model: SoftOptimalModel, log: BehaviorLog, before: AbstractLikelihood | None = None) -> None:
         """Count the decisions once."""
         super().__init__()
-        self.likelihood = likelihood_of(model, model.observe(log))
+        self.likelihood = before.again() if before is not None else likelihood_of(model, model.observe(log))
 
     def train_dataloader(self) -> "DataLoader[Any]":
         """Return a loader of one batch, the number of the epoch's only step."""

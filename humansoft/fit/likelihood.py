@@ -82,6 +82,10 @@ class AbstractLikelihood(ABC):
     def counting(self, observations: Observations) -> Self:
         """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
 
+    def again(self) -> Self:
+        """Return the same likelihood once more, for a model whose constraints have changed; what was solved is kept."""
+        return self.counting(self.observations)
+
     @abstractmethod
     def _of(self, observations: Observations) -> "AbstractLikelihood":
         """Return the likelihood of other decisions of the same people."""

@@ -92,7 +92,7 @@ def _learn(
         if (at_edge == held).all() and not unfinished:
             break
         full, bound.table = settle(bound, full, boundary)
-        likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history)
+        likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history, likelihood)
         boundary, held, unfinished = find_boundary(likelihood, full, at_edge), at_edge, False
     return likelihood, full, history, boundary
 
@@ -104,6 +104,7 @@ def _maximise(
     on_step: OnStep | None,
     start: Real | None = None,
     history: Sequence[float] = (),
+    before: AbstractLikelihood | None = None,
 ) -> tuple[AbstractLikelihood, Real, list[float]]:
     """Return the likelihood, its maximum [P] and the log-likelihood after each step."""
     # Lightning takes five seconds to import: only when something is learned.
@@ -114,7 +115,7 @@ def _maximise(
         # What everybody shares is found first, where one solution serves all people.
         _, together, history = _maximise(pooled.bind(log), log, max_steps, on_step)
         start = np.r_[together[:-1], np.full(len(bound.groups), together[-1])]
-    data = DecisionDataModule(bound, log)
+    data = DecisionDataModule(bound, log, before)
     learner = SoftOptimalLearner(data.likelihood, max_steps, on_step)
     learner.history.extend(history)
     if start is not None:
