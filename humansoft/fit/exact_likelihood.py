@@ -92,7 +92,7 @@ class ExactLikelihood(AbstractLikelihood):
         return np.bincount(self.observations.person, weights=weighted, minlength=people).astype(np.float64)
 
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
-        """Return d log L / d parameters [P]."""
+        """Return d log L / d parameters [P], 0 for fixed ones."""
         adjoint = self._adjoint(full)
         pull = adjoint.pull(self._counts)
         expansion, groups = self.expansion, len(self.model.groups)
@@ -102,7 +102,7 @@ class ExactLikelihood(AbstractLikelihood):
         own = adjoint.by_log_temperature(pull) * self._inside(full)
         row = self.model.temperature_row()[expansion.row]
         by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
-        return torch.cat([by_weight, by_temperature]).numpy()
+        return np.where(self.model.table.free, torch.cat([by_weight, by_temperature]).numpy(), 0.0)
 
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the exact Hessian of log L [P, P]."""

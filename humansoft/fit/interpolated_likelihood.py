@@ -19,9 +19,10 @@ from torch import Tensor
 
 from humansoft.codebook import Labels
 from humansoft.fit.arrow import ArrowMatrix
-from humansoft.fit.chebyshev import NODES, Pieces, Weights
+from humansoft.fit.chebyshev import NODES, Pieces
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
+from humansoft.fit.nodes import Choices, Nodes, Piece
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
 from humansoft.solvers.expansion import Observations
@@ -42,70 +43,17 @@ def likelihood_of(model: SoftOptimalModel, observations: Observations) -> Abstra
     return InterpolatedLikelihood(model, observations) if several and always else ExactLikelihood(model, observations)
 
 
-@dataclass(frozen=True, eq=False)
-class Choices:
-    """The distinct decisions that can be met: all playable actions at all visited times and states.
-
-    Attributes:
-        time: [D] time of each.
-        state: [D] state code.
-        action: [D] action code.
-        place: [D] number of its (time, state), in order.
-        of_observation: [N] which of them each observation is.
-    """
-
-    time: Index
-    state: Index
-    action: Index
-    place: Index
-    of_observation: Index
-
-    @classmethod
-    def of(cls, seen: Observations, model: SoftOptimalModel) -> "Choices":
-        """Collect them."""
-        num_states, num_actions = model.task.playable.shape
-        moments, place = np.unique(seen.time * num_states + seen.state, return_inverse=True)
-        time, state = np.divmod(moments, num_states)
-        number, action = np.nonzero(model.task.playable.numpy()[state])
-        return cls(
-            time[number],
-            state[number],
-            action,
-            number,
-            np.searchsorted(number * num_actions + action, place * num_actions + seen.action),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Nodes:
-    """The nodes at one parameter vector.
-
-    Attributes:
-        pieces: for each piece, the likelihood of one observation of each (choice, node), in this order.
-        points: for each piece, its parameters: the reward's, and the nodes' log temperatures.
-        weights: of the nodes of each person's piece [B, NODES].
-        place: [N] number of the (piece, choice) that each observation is.
-        counts: [B, pieces * D] how often each person decided what, at the person's piece.
-    """
-
-    pieces: tuple[ExactLikelihood, ...]
-    points: tuple[Float[Tensor, " Q"], ...]
-    weights: Weights
-    place: Index
-    counts: csr_array
-
-
 @dataclass(eq=False)
 class InterpolatedLikelihood(AbstractLikelihood):
     """The likelihood by interpolation between temperatures; people share the reward."""
 
     _latest: tuple[bytes, Nodes] | None = field(default=None, repr=False)
-    _pieces: dict[int, ExactLikelihood] = field(default_factory=dict, repr=False)
+    _pieces: dict[int, Piece] = field(default_factory=dict, repr=False)
 
     def by_person(self, full: Float[Tensor, " P"]) -> Real:
         """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
         nodes = self._nodes(full)
-        table = self._log_policy(nodes)
+        table = nodes.log_policy
         if table is None:
             return np.full(len(self.model.subjects), -np.inf)
         total: Real = (nodes.weights.value * (nodes.counts @ table)).sum(axis=1)
@@ -114,7 +62,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
         nodes = self._nodes(full)
-        table = self._log_policy(nodes)
+        table = nodes.log_policy
         if table is None:
             return None
         return torch.from_numpy(self._at_observations(nodes, table[:, :, None], nodes.weights.value)[:, 0])
@@ -122,51 +70,59 @@ class InterpolatedLikelihood(AbstractLikelihood):
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P]."""
         nodes = self._nodes(full)
-        num_weights = len(full) - len(self.model.groups)
-        parts = [piece.gradient(point)[:num_weights] for piece, point in self._weighted(nodes)]
-        by_weight = np.sum(parts, axis=0)
-        own = (nodes.weights.slope * (nodes.counts @ self._solved(nodes))).sum(axis=1) * self._inside(full)
-        return np.concatenate([by_weight, self._by_group(own)])
+        by_weight = np.zeros(len(full) - len(self.model.groups))
+        if self._num_shared:
+            for exact, point in nodes.weighted():
+                by_weight += exact.gradient(point)[: len(by_weight)]
+        own = (nodes.weights.slope * (nodes.counts @ nodes.solved)).sum(axis=1) * self._inside(full)
+        return np.where(self.model.table.free, np.concatenate([by_weight, self._by_group(own)]), 0.0)
 
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Hessian of log L [P, P], over free parameters."""
         nodes, num_shared = self._nodes(full), self._num_shared
         inside = self._inside(full)
-        own = (nodes.weights.bend * (nodes.counts @ self._solved(nodes))).sum(axis=1) * inside
-        scores = self._scores(nodes)[:, :, :num_shared]
-        edge = self._for_people(nodes, scores, nodes.weights.slope) * inside[:, None]
-        corners = [piece.hessian(point).corner for piece, point in self._weighted(nodes)]
-        return self._arrow(own, edge, np.sum(corners, axis=0))
+        own = (nodes.weights.bend * (nodes.counts @ nodes.solved)).sum(axis=1) * inside
+        edge, corner = np.zeros((len(own), 0)), np.zeros((0, 0))
+        if num_shared:
+            scores = nodes.scores[:, :, :num_shared]
+            edge = self._for_people(nodes, scores, nodes.weights.slope) * inside[:, None]
+            corner = np.sum([exact.hessian(point).corner for exact, point in nodes.weighted()], axis=0)
+        return self._arrow(own, edge, corner)
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
         nodes, num_shared = self._nodes(full), self._num_shared
         inside = self._inside(full)
-        scores = self._scores(nodes)
-        chance = np.exp(self._solved(nodes))[:, :, None]
+        scores = nodes.scores
+        chance = np.exp(nodes.solved)[:, :, None]
         mixed = chance * scores[:, :, -1:] * scores  # of the temperature with everything
         visited = np.add.reduceat(mixed, self._first_choices(nodes), axis=0)
         by_person = self._for_people(nodes, visited, nodes.weights.value, self._visits(nodes)) * inside[:, None]
-        corners = [piece.expected_information(point).corner for piece, point in self._weighted(nodes)]
-        return self._arrow(by_person[:, -1] * inside, by_person[:, :num_shared], np.sum(corners, axis=0))
+        corner = np.zeros((0, 0))
+        if num_shared:
+            corner = np.sum([exact.expected_information(point).corner for exact, point in nodes.weighted()], axis=0)
+        return self._arrow(by_person[:, -1] * inside, by_person[:, :num_shared], corner)
 
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors]."""
         nodes, num_shared = self._nodes(full), self._num_shared
-        scores = self._scores(nodes, shift)
+        scores = nodes.scores
+        if shift is not None:
+            shifted = [piece.exact.jacobian(point, shift)[:, -1:] for piece, point in nodes]
+            scores = np.concatenate([scores, np.vstack(shifted).reshape(-1, NODES, 1)], axis=2)
         kept = [k for k in range(scores.shape[2]) if k != num_shared]
         columns = self._at_observations(nodes, scores[:, :, kept], nodes.weights.value)
         found = [columns[:, :num_shared], columns[:, num_shared:]]
         if self.directions.is_temperature.any():
-            own = self._at_observations(nodes, self._solved(nodes)[:, :, None], nodes.weights.slope)
+            own = self._at_observations(nodes, nodes.solved[:, :, None], nodes.weights.slope)
             found.insert(1, own * self._inside(full)[self.observations.person][:, None])
         return np.hstack(found)
 
     def require_solvable(self, full: Float[Tensor, " P"]) -> None:
         """Raise the solver's sentence when there is no solution at a parameter vector."""
         nodes = self._nodes(full)
-        for piece, point in zip(nodes.pieces, nodes.points, strict=True):
-            piece.require_solvable(point)
+        for piece, point in nodes:
+            piece.exact.require_solvable(point)
 
     def num_nodes(self, full: Float[Tensor, " P"]) -> int:
         """Return at how many temperatures the equations are solved."""
@@ -213,8 +169,8 @@ class InterpolatedLikelihood(AbstractLikelihood):
         """1 where a person's log temperature is within its limits, and moves with its parameter; else 0."""
         return (np.abs(self._log_temperature(full)) < LOG_TEMPERATURE_LIMIT).astype(np.float64)
 
-    def _piece(self, number: int) -> ExactLikelihood:
-        """Return the likelihood of one observation of each (choice, node) of a piece, made once."""
+    def _piece(self, number: int) -> Piece:
+        """Return a piece, made once."""
         if number not in self._pieces:
             choices, shape = self._choices, (len(self._choices.action), NODES)
             row, state, time, action = (
@@ -222,7 +178,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
                 for code in (np.arange(NODES), choices.state[:, None], choices.time[:, None], choices.action[:, None])
             )
             seen = Observations(row, state, time, action, np.ones(len(row)), row, row)
-            self._pieces[number] = ExactLikelihood(self._node_model, seen)
+            self._pieces[number] = Piece(ExactLikelihood(self._node_model, seen))
         return self._pieces[number]
 
     @cached_property
@@ -235,34 +191,6 @@ class InterpolatedLikelihood(AbstractLikelihood):
         own = [Parameter("log_temperature", "log_temperature", "subject", label=label) for label in names.values]
         model.table = Parameters.of([*rewards, *own])
         return model
-
-    def _log_policy(self, nodes: Nodes) -> Real | None:
-        """Return log pi of each (piece, choice) at the nodes [pieces * D, NODES]."""
-        found = []
-        for piece, point in zip(nodes.pieces, nodes.points, strict=True):
-            log_prob = piece.log_prob(point)
-            if log_prob is None:
-                return None
-            found.append(log_prob.numpy().reshape(-1, NODES))
-        return np.vstack(found)
-
-    def _solved(self, nodes: Nodes) -> Real:
-        table = self._log_policy(nodes)
-        assert table is not None, "derivatives are asked for at feasible parameters only"
-        return table
-
-    def _scores(self, nodes: Nodes, shift: Tensor | None = None) -> Real:
-        """Return scores of each (piece, choice) at the nodes [pieces * D, NODES, shared, temperature and the shift]."""
-        width = self._num_shared + 1 + (shift is not None)
-        pieces = zip(nodes.pieces, nodes.points, strict=True)
-        return np.vstack([piece.jacobian(point, shift).reshape(-1, NODES, width) for piece, point in pieces])
-
-    def _weighted(self, nodes: Nodes) -> list[tuple[ExactLikelihood, Tensor]]:
-        """Return the pieces' likelihoods with everybody's counts spread over the nodes, and where they are taken."""
-        spread: Any = nodes.counts.T @ nodes.weights.value
-        parts = np.split(np.asarray(spread), len(nodes.pieces))
-        pairs = zip(nodes.pieces, nodes.points, parts, strict=True)
-        return [(piece.weighing(part.ravel()), point) for piece, point, part in pairs]
 
     def _first_choices(self, nodes: Nodes) -> Index:
         """Return where the choices of each (piece, time, state) begin."""

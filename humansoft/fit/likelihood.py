@@ -49,7 +49,7 @@ class AbstractLikelihood(ABC):
 
     @abstractmethod
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
-        """Return d log L / d parameters [P]."""
+        """Return d log L / d parameters [P], 0 for fixed ones."""
 
     @abstractmethod
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:

@@ -16,10 +16,9 @@ from safetensors.torch import load_file, save_file
 from humansoft.codebook import Labels
 from humansoft.data.log import Columns
 from humansoft.errors import Problems, RunError
-from humansoft.fit.arrow import BlockCovariance, Layout
 from humansoft.fit.packing import deep, flat, pack, unpack
 from humansoft.fit.result import Fit, FitStatus, TrainingData
-from humansoft.fit.uncertainty import COVARIANCE_KINDS, Covariances
+from humansoft.fit.stored_covariances import covariance_tensors, read_covariances
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
 from humansoft.rewards.base import AbstractReward
@@ -30,7 +29,6 @@ from humansoft.tasks.transitions import Transitions
 from humansoft.temperature import Fixed, PerGroup, PerSubject, Shared
 
 FORMAT = 2
-_COVARIANCE_PARTS = ("blocks", "factor", "core")
 _TEMPERATURES = {kind.__name__: kind for kind in (Fixed, Shared, PerGroup, PerSubject)}
 
 
@@ -91,7 +89,7 @@ def _write(fit: Fit, folder: Path) -> None:
     }
     for name, table in tables.items():
         table.rename(columns=str).to_parquet(folder / f"{name}.parquet", index=False)
-    save_file(_tensors(fit.model) | _covariance_tensors(fit), folder / "tensors.safetensors")
+    save_file(_tensors(fit.model) | covariance_tensors(fit.covariances), folder / "tensors.safetensors")
     record = _record(fit)
     record["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
     record["checksum"] = _checksum(record)
@@ -178,7 +176,7 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
     return Fit(
         model=model,
         params=params,
-        covariances=_covariances(record["covariances"], tensors, params),
+        covariances=read_covariances(record["covariances"], tensors, params),
         log_likelihood=record["log_likelihood"],
         num_decisions=record["num_decisions"],
         rank=record["rank"],
@@ -218,27 +216,6 @@ def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
     if model.table.mean_zero is not None:
         tensors["model.mean_zero"] = torch.from_numpy(model.table.mean_zero)
     return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-
-
-def _covariance_tensors(fit: Fit) -> dict[str, torch.Tensor]:
-    tensors = {}
-    for kind, matrix in fit.covariances.matrices.items():
-        if not isinstance(matrix, str):
-            tensors["covariance.owner"] = torch.from_numpy(matrix.layout.owner).clone()
-            for name in _COVARIANCE_PARTS:
-                tensors[f"covariance.{kind}.{name}"] = torch.from_numpy(getattr(matrix, name)).contiguous().clone()
-    return tensors
-
-
-def _covariances(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], params: pd.DataFrame) -> Covariances:
-    matrices: dict[str, BlockCovariance | str] = dict(record["missing"])
-    for kind in COVARIANCE_KINDS:
-        if kind not in matrices:
-            layout = Layout(tensors["covariance.owner"].numpy(), len(params))
-            parts = (tensors[f"covariance.{kind}.{name}"].numpy() for name in _COVARIANCE_PARTS)
-            matrices[kind] = BlockCovariance(layout, *parts)
-    ordered: dict[str, BlockCovariance | str] = {kind: matrices[kind] for kind in COVARIANCE_KINDS}
-    return Covariances(ordered, tuple(record["kinds"]), params.index)
 
 
 def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Task:

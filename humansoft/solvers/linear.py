@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from humansoft.solvers.bellman import plan_backup, policy_value, prior_policy
+from humansoft.solvers.bellman import plan_backup
 from humansoft.solvers.convergence import scaled
 from humansoft.solvers.linear_system import FactorisedSystem, LinearSystem
 from humansoft.solvers.newton import Newton
@@ -20,6 +20,7 @@ from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import Outcome, SolveStatus
 
 _MOST_GUESSES = 4
+_MOST_SWEEPS = 10_000  # steps of the longest best path that is looked for
 
 
 class RescaledSystem(LinearSystem):
@@ -55,17 +56,11 @@ class Desirability:
         if applies_to(problem, temperature):
             outcome = None if start is None else self._from_guess(problem, reward, temperature, start)
             if outcome is None:
-                guess = self._safe_guess(problem, reward, temperature)
+                guess = _best_value(problem, reward)
                 outcome = None if guess is None else self._from_guess(problem, reward, temperature, guess)
             if outcome is not None:
                 return outcome
         return Newton(self.tolerance).value(problem, reward, temperature, start)
-
-    def _safe_guess(self, problem: Problem, reward: Tensor, temperature: Tensor) -> Tensor | None:
-        try:
-            return policy_value(problem, reward, temperature, prior_policy(problem))
-        except RuntimeError:  # the reference policy never ends
-            return None
 
     def _from_guess(self, problem: Problem, reward: Tensor, temperature: Tensor, value: Tensor) -> Outcome | None:
         acting = problem.playable.any(dim=-1)
@@ -90,6 +85,24 @@ class Desirability:
             if residual <= self.tolerance:
                 return Outcome(value, SolveStatus.CONVERGED, step, residual, system)
         return None
+
+
+def _best_value(problem: Problem, reward: Tensor) -> Tensor | None:
+    """Return the value of the best path from each state, by sweeps; ``None`` where paths get better for ever.
+
+    A good guess at any temperature: choosing the best path costs at most log(actions) of it at each step.
+    """
+    masked = torch.where(problem.playable, reward, -torch.inf)
+    acting = problem.playable.any(dim=-1)
+    likely = problem.probabilities.argmax(dim=-1, keepdim=True)
+    outcome = problem.successors.gather(-1, likely).squeeze(-1)
+    value = torch.where(acting, -torch.inf, 0.0).to(reward.dtype)
+    for _ in range(min(len(value), _MOST_SWEEPS) + 1):
+        better = torch.where(acting, (masked + value[outcome]).amax(dim=-1), 0.0)
+        if torch.equal(better, value):
+            return value if bool(torch.isfinite(value).all()) else None
+        value = better
+    return None
 
 
 def applies_to(problem: Problem, temperature: Tensor) -> bool:

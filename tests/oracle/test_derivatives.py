@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import humansoft as hs
+from humansoft.evaluate.flatness import with_released
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.solvers.bellman import action_value, log_soft_policy, newton_step, soft_value
 from humansoft.solvers.exact import solve_stationary
@@ -210,10 +211,10 @@ def test_value_gradient_and_scores_are_those_of_plain_numpy(case: Case) -> None:
     expected = case.log_likelihood(case.point[None])[0]
     np.testing.assert_allclose(case.likelihood.value(point), expected, rtol=1e-9)
     gradient = reference.complex_gradient(case.log_likelihood, case.point)
-    close(case.likelihood.gradient(point), gradient, 1e-8)
+    free = case.likelihood.model.table.free
+    close(case.likelihood.gradient(point), gradient * free, 1e-8)
     scores = reference.complex_gradient(case.log_prob, case.point)
     jacobian = case.likelihood.jacobian(point)
-    free = case.likelihood.model.table.free
     close(by_parameter(case.likelihood, jacobian), scores * free, 1e-8)
     assert jacobian.shape[1] <= len(FEATURES) + len(set(GROUP.values())) + 1
     np.testing.assert_allclose(case.rows["weight"].to_numpy() @ scores, gradient, atol=1e-10)
@@ -228,7 +229,8 @@ def test_the_hessian_is_that_of_plain_numpy(case: Case) -> None:
 
 def test_scale_is_not_in_the_data(case: Case) -> None:
     """<r, dl/dr> + alpha dl/dalpha = 0: reward and temperature times the same number change nothing (Euler)."""
-    gradient = case.likelihood.gradient(torch.from_numpy(case.point))
+    everything = replace(case.likelihood, model=with_released(case.likelihood.model))  # fixed weights count as well
+    gradient = everything.gradient(torch.from_numpy(case.point))
     kinds = np.array([row.kind for row in case.likelihood.model.table.rows])
     together = np.where(kinds == "reward", case.point, 1.0)
     assert abs(gradient @ together) < 1e-9 * np.abs(gradient).max()
