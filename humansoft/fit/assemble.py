@@ -12,6 +12,8 @@ import torch
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.boundary import Boundary
 from humansoft.fit.identification import Identification
+from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
+from humansoft.fit.interpolation_error import CHECKED, TOLERANCE
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import covariances
@@ -48,7 +50,7 @@ def assemble(
         num_decisions=_num_decisions(likelihood),
         rank=report.rank,
         status=status,
-        notes=tuple(_boundary_notes(params, bound) + list(report.notes)),
+        notes=tuple(_boundary_notes(params, bound) + list(report.notes) + _interpolation_note(likelihood, full)),
         history=pd.DataFrame({"step": np.arange(1, len(history) + 1), "log_likelihood": history}),
         training=_training(bound, log),
         seed=seed,
@@ -114,6 +116,15 @@ def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
         else:
             notes.append(f"{who} made no decision that depends on the temperature: nothing can be said about it.")
     return notes
+
+
+def _interpolation_note(likelihood: AbstractLikelihood, full: Real) -> list[str]:
+    if not isinstance(likelihood, InterpolatedLikelihood):
+        return []
+    return [
+        f"the soft Bellman equation was solved at {likelihood.num_nodes(torch.from_numpy(full))} temperatures and "
+        f"interpolated between them: no log probability is off by more than {TOLERANCE:g} (bound of {CHECKED} people)"
+    ]
 
 
 def _num_decisions(likelihood: AbstractLikelihood) -> float:

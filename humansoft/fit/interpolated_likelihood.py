@@ -17,6 +17,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from humansoft._types import DTYPE
 from humansoft.codebook import Labels
 from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.chebyshev import NODES, Pieces
@@ -128,6 +129,20 @@ class InterpolatedLikelihood(AbstractLikelihood):
         """Return at how many temperatures the equations are solved."""
         return NODES * len(self._nodes(full).pieces)
 
+    def tables(self, full: Float[Tensor, " P"], person: int, states: Index) -> tuple[Tensor, Tensor]:
+        """Return the values [T, S] and log policy [T, S, A] of a person in some states of contexts that people met."""
+        nodes, task = self._nodes(full), self.model.task
+        piece, point = list(nodes)[nodes.piece[person]]
+        solution, expansion = piece.exact.solve(point), piece.exact.expansion
+        timed = task.horizon is not None
+        value, logs = (t if timed else t[None] for t in (solution.value, solution.log_policy))
+        values, policies = torch.zeros(len(value), len(states), dtype=DTYPE), torch.zeros(1, dtype=DTYPE)
+        for node, weight in enumerate(nodes.weights.value[person].tolist()):
+            where = torch.from_numpy(expansion.place(task, np.full(len(states), node), states))
+            values = values + weight * value[:, where]
+            policies = policies + weight * logs[:, where].masked_fill(~task.playable[states], 0.0)
+        return values, policies
+
     def counting(self, observations: Observations) -> Self:
         """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
         return type(self)(self.model, observations, None, self._pieces)
@@ -156,7 +171,8 @@ class InterpolatedLikelihood(AbstractLikelihood):
         place = pieces.piece[self.observations.person] * len(self._choices.action) + self._choices.of_observation
         size = (len(self.model.subjects), len(pieces.used) * len(self._choices.action))
         counts = csr_array((self.observations.weight, (self.observations.person, place)), shape=size)
-        nodes = Nodes(tuple(self._piece(number) for number in pieces.used), points, pieces.weights, place, counts)
+        solved = tuple(self._piece(number) for number in pieces.used)
+        nodes = Nodes(solved, points, pieces.piece, pieces.weights, place, counts)
         self._latest = (here, nodes)
         return nodes
 

@@ -92,6 +92,7 @@ class Nodes:
     Attributes:
         pieces: the pieces that people are on.
         points: for each piece, its parameters: the reward's, and the nodes' log temperatures.
+        piece: [B] place of each person's piece among them.
         weights: of the nodes of each person's piece [B, NODES].
         place: [N] number of the (piece, choice) that each observation is.
         counts: [B, pieces * D] how often each person decided what, at the person's piece.
@@ -99,6 +100,7 @@ class Nodes:
 
     pieces: tuple[Piece, ...]
     points: tuple[Float[Tensor, " Q"], ...]
+    piece: Index
     weights: Weights
     place: Index
     counts: csr_array

@@ -6,13 +6,17 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import UsageError, did_you_mean
 from humansoft.fit.assemble import assemble
 from humansoft.fit.boundary import Boundary, find_boundary, settle
+from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.identification import identify
+from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
+from humansoft.fit.interpolation_error import is_precise
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
@@ -94,6 +98,10 @@ def _learn(
         full, bound.table = settle(bound, full, boundary)
         likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history, likelihood)
         boundary, held, unfinished = find_boundary(likelihood, full, at_edge), at_edge, False
+    if isinstance(likelihood, InterpolatedLikelihood) and not is_precise(likelihood, torch.from_numpy(full)):
+        exact = ExactLikelihood(bound, likelihood.observations)
+        likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history, exact)
+        boundary = find_boundary(likelihood, full, held)
     return likelihood, full, history, boundary
 
 

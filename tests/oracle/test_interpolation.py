@@ -1,5 +1,6 @@
 """Interpolation between temperatures: what it gives is what solving for everybody gives, to many digits."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.chebyshev import NODES, WIDTH, Pieces
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood, likelihood_of
+from humansoft.fit.interpolation_error import error_bound
 from humansoft.planners import PLANNERS, Planner
 from tests.oracle.worlds import random_world, task_of
 
@@ -78,6 +80,32 @@ def test_interpolated_and_exact_likelihoods_agree(planner: Planner, discount: fl
     close(dense(ours.expected_information(point)), dense(exact.expected_information(point)), 1e-7)
 
 
+@pytest.mark.parametrize(("planner", "discount", "horizon"), CASES)
+def test_the_error_is_within_its_bound(planner: Planner, discount: float, horizon: int | None) -> None:
+    pair = make_pair(planner, discount, horizon)
+    people = np.arange(0, PEOPLE, 7)
+    bound = error_bound(pair.interpolated, pair.point, people)
+    ours, exact = (likelihood.log_prob(pair.point) for likelihood in (pair.interpolated, pair.exact))
+    assert ours is not None
+    assert exact is not None
+    error = (ours - exact).abs().numpy()
+    for person, most in zip(people, bound, strict=True):
+        assert error[pair.exact.observations.person == person].max() <= most + 1e-12
+    assert bound.max() < 1e-6
+
+
+def test_a_bound_notices_values_that_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = make_pair("kl", 0.95)
+    tables = pair.interpolated.tables
+
+    def shifted(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        values, logs = tables(*arguments)  # type: ignore[arg-type]
+        return values + 1e-3 * torch.arange(values.shape[1]) / values.shape[1], logs
+
+    monkeypatch.setattr(pair.interpolated, "tables", shifted)
+    assert error_bound(pair.interpolated, pair.point, np.array([3])).min() > 1e-3
+
+
 def test_a_change_of_reward_is_one_more_column() -> None:
     pair = make_pair("kl", 0.95)
     task = pair.exact.model.task
@@ -112,3 +140,21 @@ def test_where_hot_people_have_no_solution_nobody_is_interpolated() -> None:
     names = pair.exact.model.subjects
     bound = model.bound_to(names, names, np.arange(len(names)))
     assert isinstance(likelihood_of(bound, pair.exact.observations), ExactLikelihood)
+
+
+def test_a_fit_says_what_was_interpolated_and_solves_for_everybody_where_that_is_not_precise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = hs.Task.grid("S..\n.#.\n..G", discount=0.95, slip=0.1)
+    people = {f"p{b:02d}": float(np.exp(0.4 * np.sin(b))) for b in range(70)}
+    log = hs.simulate(hs.plan(task, {"step": -1.0}, people), 4, seed=2, max_steps=40)
+    model = hs.SoftOptimalModel(task, hs.LinearReward(["step"], {"step": -1.0}), hs.PerSubject())
+    ours = hs.fit(model, log)
+    assert re.search(r"solved at \d+ temperatures and interpolated", ours.message)
+    monkeypatch.setattr("humansoft.fit.interpolation_error.TOLERANCE", 0.0)
+    exact = hs.fit(model, log)
+    assert "interpolated" not in exact.message
+    assert ours.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-6)
+    inner = ours.params["boundary"] == ""
+    np.testing.assert_allclose(ours.params["estimate"][inner], exact.params["estimate"][inner], atol=1e-6)
+    np.testing.assert_allclose(ours.params["std_error"][inner], exact.params["std_error"][inner], rtol=1e-5)
