@@ -48,7 +48,7 @@ class Derivatives:
         change = self._q_change[time, state]
         if self._heats:
             change -= self.log_temperature[state][:, None, :] * here.q[time, state][..., None]
-        change -= torch.matmul(here.policy[time, state][:, None, :], change)
+        change -= _mean(here.policy[time, state], change)[:, None, :]
         playable = here.problem.playable[state][..., None]
         return change.masked_fill_(~playable, 0.0).div_(here.temperature[state][:, None, None])
 
@@ -99,7 +99,8 @@ class Derivatives:
     def _gain(self) -> Tensor:
         """[T, M, C] what a step along each direction adds to V at once, later states held."""
         here = self.adjoint
-        return (here.plan[..., None] * self.reward).sum(dim=2) + self.log_temperature * here.uncertainty[..., None]
+        gain = torch.einsum("tma,mac->tmc", here.plan, self.reward)
+        return gain + self.log_temperature * here.uncertainty[..., None] if self._heats else gain
 
     @cached_property
     def _q_change(self) -> Tensor:
@@ -112,8 +113,16 @@ class Derivatives:
         for plan, own in zip(self.adjoint.plan.flip(0), self._gain.flip(0), strict=True):
             ahead = problem.discount * problem.expected_next(following)
             found.append(self.reward + ahead)
-            following = own + (plan[..., None] * ahead).sum(dim=1)
+            following = own + _mean(plan, ahead)
         return torch.stack(found[::-1])
+
+
+def _mean(policy: Float[Tensor, "N A"], table: Float[Tensor, "N A C"]) -> Float[Tensor, "N C"]:
+    """Return the mean of a table over actions: one action at a time, for that needs no room for products."""
+    mean = torch.zeros_like(table[:, 0])
+    for a in range(policy.shape[1]):
+        mean.addcmul_(policy[:, a, None], table[:, a])
+    return mean
 
 
 def _stretches(rows: Tensor, count: int = 0) -> Iterator[slice]:
