@@ -50,6 +50,10 @@ class ExactLikelihood(AbstractLikelihood):
             self._warm = solution.value
         return solution
 
+    def begin_with(self, value: Float[Tensor, " M"]) -> None:
+        """Start the next solution from a value that is thought to be near it."""
+        self._warm, self._latest = value, None
+
     def _guess(self, full: Tensor) -> Tensor | None:
         """Return where to start: the last value, carried along its derivative where that is known."""
         if self._latest is None or self._warm is None:
@@ -94,11 +98,11 @@ class ExactLikelihood(AbstractLikelihood):
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P], 0 for fixed ones."""
         adjoint = self._adjoint(full)
-        pull = adjoint.pull(self._counts)
+        pull = adjoint.pull(self.counts)
         expansion, groups = self.expansion, len(self.model.groups)
         weights = full[:-groups].detach().requires_grad_()
         rewards = self.directions.reward_at(weights)
-        (by_weight,) = torch.autograd.grad(self._laid_out(rewards), weights, adjoint.by_reward(pull))
+        (by_weight,) = torch.autograd.grad(self.laid_out(rewards), weights, adjoint.by_reward(pull))
         own = adjoint.by_log_temperature(pull) * self._inside(full)
         row = self.model.temperature_row()[expansion.row]
         by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
@@ -106,7 +110,7 @@ class ExactLikelihood(AbstractLikelihood):
 
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the exact Hessian of log L [P, P]."""
-        derivatives, counts = self._derivatives(full), self._counts
+        derivatives, counts = self._derivatives(full), self.counts
         by_row = derivatives.hessian(counts, self.expansion.row)
         found = ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
         if self.model.reward.is_linear:
@@ -115,7 +119,7 @@ class ExactLikelihood(AbstractLikelihood):
         pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
         bent = np.zeros((len(full), len(full)))
         bent[: len(weights), : len(weights)] = curvature(
-            lambda w: (pull * self._laid_out(self.directions.reward_at(w))).sum(), weights
+            lambda w: (pull * self.laid_out(self.directions.reward_at(w))).sum(), weights
         )
         return found.plus(bent)
 
@@ -130,11 +134,11 @@ class ExactLikelihood(AbstractLikelihood):
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
-        by_row = self._derivatives(full).information(self._counts.sum(dim=-1), self.expansion.row)
+        by_row = self._derivatives(full).information(self.counts.sum(dim=-1), self.expansion.row)
         return ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
 
     @cached_property
-    def _counts(self) -> Float[Tensor, "T M A"]:
+    def counts(self) -> Float[Tensor, "T M A"]:
         """How often each action was seen in each state (and time)."""
         seen, num_actions = self.observations, len(self.model.task.actions)
         times, size = self.model.task.horizon or 1, len(self.expansion.state)
@@ -165,7 +169,7 @@ class ExactLikelihood(AbstractLikelihood):
         if shift is None and self._latest is not None and self._latest[0] == key:
             return self._latest[1]
         directions = self.directions
-        reward = self._laid_out(directions.reward(full))
+        reward = self.laid_out(directions.reward(full))
         if shift is not None:
             reward = torch.cat([reward, shift[self.expansion.state][..., None]], dim=-1)
         moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
@@ -175,7 +179,7 @@ class ExactLikelihood(AbstractLikelihood):
             self._latest = (key, derivatives)
         return derivatives
 
-    def _laid_out(self, rewards: Tensor) -> Tensor:
+    def laid_out(self, rewards: Tensor) -> Tensor:
         """Give each state of the expansion the entries of its row and state."""
         expansion = self.expansion
         return rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]

@@ -18,6 +18,7 @@ from humansoft.fit.identification import identify
 from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
 from humansoft.fit.interpolation_error import is_precise
 from humansoft.fit.likelihood import AbstractLikelihood
+from humansoft.fit.pseudo_likelihood import pseudo_start
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.temperature import Fixed, Shared
@@ -126,6 +127,8 @@ def _maximise(
     data = DecisionDataModule(bound, log, before)
     learner = SoftOptimalLearner(data.likelihood, max_steps, on_step)
     learner.history.extend(history)
+    if start is None and isinstance(data.likelihood, ExactLikelihood):
+        start = pseudo_start(data.likelihood)
     if start is not None:
         learner.start_at(start)
     if not learner.is_feasible() and not find_feasible_start(learner):

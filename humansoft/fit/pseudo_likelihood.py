@@ -1,0 +1,160 @@
+"""Where to start: a round or two of nested pseudo-likelihood (Aguirregabiria and Mira 2002).
+
+When people are taken to follow a known policy pi from the next step on, their values are linear in the reward
+weights, one linear system gives all of them, and what remains is a concave logit:
+
+    Q(s, a) / alpha = x(s, a)' w / alpha + e(s, a),     x = f + discount P M^-1 E_pi[f],
+                                                        e = discount P M^-1 (log-prior - log pi under pi)
+
+The first policy is what was seen, smoothed by the reference policy; the next one is that of the weights found.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from humansoft._types import DTYPE
+from humansoft.fit.exact_likelihood import ExactLikelihood
+from humansoft.solvers.bellman import prior_policy
+from humansoft.solvers.linear_system import linear_system
+from humansoft.solvers.problem import Problem
+
+Real = npt.NDArray[np.float64]
+
+_ROUNDS = 2
+_MOST_WEIGHTS = 64  # a table for each of them has to be kept
+_PSEUDO_VISITS = 1.0  # of the reference policy, to each state
+_LOGIT_STEPS, _HALVINGS, _GAIN = 25, 20, 1e-9
+_RIDGE = 1e-9  # of the curvature, relative to its size: directions that the data leave flat stay where they are
+
+
+class Response(NamedTuple):
+    """How values at temperature 1 depend on the weights of some rewards, when a policy is followed later on.
+
+    Attributes:
+        slope: [T, M, A, K] of Q by each weight.
+        level: [T, M, A] of Q without rewards, and of the log reference policy; -inf where an action cannot be chosen.
+        value: [M, K + 1] of V by each weight, and V without rewards; without a horizon only.
+    """
+
+    slope: Float[Tensor, "T M A K"]
+    level: Float[Tensor, "T M A"]
+    value: Float[Tensor, "M K1"] | None
+
+
+def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
+    """Return parameters [P] near the maximum, or ``None`` where there are none to be found so.
+
+    The model has to have one temperature for everybody, planned with softly, and a reward that is linear and shared.
+    """
+    model, table = likelihood.model, likelihood.model.table
+    several = len(likelihood.directions.owner) > 1 or likelihood.directions.num_colors > _MOST_WEIGHTS
+    if several or model.planner == "boltzmann" or not model.reward.is_linear:
+        return None
+    full = table.project(np.zeros(len(table)))
+    heats = bool(table.free[table.is_temperature].any())
+    alpha = float(np.exp(full[-1]))
+    moving = likelihood.laid_out(likelihood.directions.reward(torch.from_numpy(full)))
+    known = likelihood.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[:-1])))
+    if heats:  # in units of the temperature, what is known has an unknown size
+        moving = torch.cat([moving[..., ~torch.from_numpy(likelihood.directions.is_temperature)], known[..., None]], -1)
+    if moving.shape[-1] == 0 or (heats and not bool(known.any())):
+        return None
+    counts, policy = likelihood.counts, _seen(likelihood)
+    weights = torch.zeros(moving.shape[-1], dtype=DTYPE)
+    for _ in range(_ROUNDS):
+        try:
+            found = _response(likelihood.expansion.problem, policy, moving, None if heats else known / alpha)
+        except RuntimeError:  # following that policy never ends
+            return None
+        weights = _logit(found, counts, weights)
+        policy = (found.slope @ weights + found.level).softmax(dim=-1).nan_to_num(0.0)
+    scale = 1.0 / float(weights[-1]) if heats else alpha
+    if not (scale > 0 and np.isfinite(scale)):
+        return None
+    free = np.flatnonzero(table.free & ~table.is_temperature)
+    full[free] = scale * weights[: len(free)].numpy()
+    full[-1] = np.log(scale)
+    if found.value is not None:
+        likelihood.begin_with(scale * found.value @ torch.cat([weights, torch.ones(1, dtype=DTYPE)]))
+    better = likelihood.value(torch.from_numpy(full)) > _by_reference(likelihood)
+    return full if better else None
+
+
+def _by_reference(likelihood: ExactLikelihood) -> float:
+    """Return the log-likelihood of people who follow the reference policy."""
+    logs = prior_policy(likelihood.expansion.problem).log()
+    return float(torch.where(likelihood.counts > 0, likelihood.counts * logs, 0.0).sum())
+
+
+def _seen(likelihood: ExactLikelihood) -> Float[Tensor, "T M A"]:
+    """Return what was done in each state, at whatever time, smoothed by the reference policy."""
+    prior = prior_policy(likelihood.expansion.problem)
+    counts = likelihood.counts.sum(dim=0)
+    smoothed = (counts + _PSEUDO_VISITS * prior) / (counts.sum(dim=-1, keepdim=True) + _PSEUDO_VISITS)
+    return smoothed.expand(likelihood.counts.shape)
+
+
+def _response(problem: Problem, policy: Tensor, moving: Tensor, known: Tensor | None) -> Response:
+    """Return how Q depends on the weights when a policy [T, M, A] is followed later on."""
+    prior = torch.where(problem.playable, problem.log_prior, 0.0)
+    surprise = torch.where(policy > 0, prior - policy.clamp_min(torch.finfo(policy.dtype).tiny).log(), 0.0)
+    fixed = torch.zeros_like(prior) if known is None else known
+    # The last column is what is gained without any of the weights.
+    gain = torch.cat([torch.einsum("tma,mak->tmk", policy, moving), _over_actions(policy, fixed + surprise)], dim=-1)
+    if problem.horizon is None:
+        value = linear_system(problem, policy[0]).apply_inverse(gain[0])
+        ahead = problem.expected_next(value)[None]
+    else:
+        following = torch.zeros_like(gain[0])
+        tables = []
+        for own, later in zip(gain.flip(0), policy.flip(0), strict=True):
+            tables.append(problem.expected_next(following))
+            following = own + problem.discount * (later[..., None] * tables[-1]).sum(dim=1)
+        ahead = torch.stack(tables[::-1])
+        value = None
+    ahead = problem.discount * ahead
+    level = torch.where(problem.playable, prior + fixed + ahead[..., -1], -torch.inf)
+    return Response(moving + ahead[..., :-1], level, value)
+
+
+def _over_actions(policy: Tensor, table: Tensor) -> Tensor:
+    return (policy * table).sum(dim=-1, keepdim=True)
+
+
+def _logit(response: Response, counts: Float[Tensor, "T M A"], weights: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
+    """Maximise the concave log-likelihood of a logit by Newton's method with backtracking."""
+    seen = counts.sum(dim=-1) > 0
+    slope, level, number = response.slope[seen], response.level[seen], counts[seen]
+    playable = torch.isfinite(level)
+    slope = torch.where(playable[..., None], slope, 0.0)
+
+    def log_policy(point: Tensor) -> tuple[float, Tensor]:
+        logs = (slope @ point + level).log_softmax(dim=-1)
+        return float(torch.where(playable, number * logs, 0.0).sum()), logs
+
+    value, logs = log_policy(weights)
+    for _ in range(_LOGIT_STEPS):
+        chance = logs.exp()
+        score = slope - (chance[..., None] * slope).sum(dim=1, keepdim=True)
+        gradient = torch.einsum("na,nak->k", number, torch.where(playable[..., None], score, 0.0))
+        weighted = score * (number.sum(dim=-1, keepdim=True) * chance)[..., None]
+        curvature = weighted.flatten(0, 1).T @ score.flatten(0, 1)
+        size = curvature.diagonal().clamp_min(torch.finfo(DTYPE).tiny).sqrt()
+        scaled = curvature / torch.outer(size, size) + _RIDGE * torch.eye(len(size), dtype=DTYPE)
+        step = torch.linalg.solve(scaled, gradient / size) / size
+        for _ in range(_HALVINGS):
+            better, following = log_policy(weights + step)
+            if better >= value:
+                break
+            step = step / 2
+        else:
+            return weights
+        weights, logs, gained, value = weights + step, following, better - value, better
+        if gained < _GAIN:
+            break
+    return weights
