@@ -25,6 +25,7 @@ _ARMIJO = 1e-4
 _HALVINGS = 40
 _SILENT = 1e-10
 _POSITIVE, _FLAT = 1e-10, 1e-11  # eigenvalues relative to the largest
+_EXACT = 1e-4  # share of the tolerance: a step that gains less changes nothing that is printed
 _IDLE, _MOST_IDLE = 1e-8, 4  # nats gained by a step that gains nothing, and how many of them end the search
 
 
@@ -131,6 +132,8 @@ class FisherScoring(_VectorOptimizer):
             direction = self._direction(gradient, near)
             gain = -float(gradient @ direction) * self.weight  # twice the predicted gain in nats
             if gain <= self.tolerance:
+                if near and gain > _EXACT * self.tolerance:  # the last digits are one step away
+                    self._backtrack(closure, x, loss, gradient, direction)
                 return
             near = near or gain < 2.0
             direction /= max(1.0, float(np.max(np.abs(direction) / self.limits)))
