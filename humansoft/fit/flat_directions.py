@@ -17,12 +17,13 @@ _MOST_WEAK = 3
 _SMALL = 1e-6
 
 
-def describe(bound: SoftOptimalModel, flat: Real, full: Real) -> list[Named]:
+def describe(bound: SoftOptimalModel, flat: Real, num_flat: int, full: Real) -> list[Named]:
     """Name a basis of structurally flat directions.
 
     Args:
         bound: the bound model.
-        flat: [P, K] basis of the flat directions in the full parameters.
+        flat: [P, K] basis of the flat directions in the full parameters, or the first of very many.
+        num_flat: how many there are.
         full: [P] the parameter values at which they were found.
 
     Returns:
@@ -31,14 +32,14 @@ def describe(bound: SoftOptimalModel, flat: Real, full: Real) -> list[Named]:
     if flat.shape[1] == 0:
         return []
     found: list[Named] = []
-    scale = _scale_directions(bound, full)
-    contained = _contained(flat, scale)
+    given = flat.shape[1]
+    contained = _contained(flat, _scale_directions(bound, full, flat))
     if contained.shape[1]:
         found.append(_name_scale(bound, contained))
         flat = _without(flat, contained)
     found.extend(_name(bound, vector) for vector in _sparse_basis(flat).T[:_MOST])
-    rest = flat.shape[1] - _MOST
-    if rest > 0:
+    rest = max(flat.shape[1] - _MOST, 0) + (num_flat - given if flat.shape[1] else 0)
+    if rest:
         found.append(((), (), f"and {rest} more directions like these"))
     return found
 
@@ -54,19 +55,23 @@ def describe_weak(bound: SoftOptimalModel, weak: Real) -> list[Named]:
     return found
 
 
-def _scale_directions(bound: SoftOptimalModel, full: Real) -> Real:
-    """Return the directions "all rewards and temperatures times one number" [P, 1 or B].
+def _scale_directions(bound: SoftOptimalModel, full: Real, flat: Real) -> Real:
+    """Return the directions "all rewards and temperatures times one number" [P, 1 or people that are in ``flat``].
 
     One for each set of people that share neither reward nor temperature with others.
     """
     rows = bound.table.rows
     own_rewards = any(row.kind == "reward" and row.level == "subject" for row in rows)
-    temperature = np.array([row.kind == "log_temperature" for row in rows])
-    together = np.where(temperature, 1.0, full)
+    together = np.where(bound.table.is_temperature, 1.0, full)
     if not own_rewards or any(row.level != "subject" for row in rows):
         return together[:, None]
-    labels = bound.subjects.values
-    return np.column_stack([np.where([row.label == label for row in rows], together, 0.0) for label in labels])
+    moving = np.abs(flat).max(axis=1) > 0
+    people = {label: i for i, label in enumerate(dict.fromkeys(rows[p].label for p in np.flatnonzero(moving)))}
+    scales = np.zeros((len(rows), len(people)))
+    for p, row in enumerate(rows):
+        if row.label in people:
+            scales[p, people[row.label]] = together[p]
+    return scales
 
 
 def _contained(flat: Real, candidates: Real) -> Real:

@@ -19,6 +19,7 @@ from humansoft.fit.likelihood import AbstractLikelihood
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
+_MOST_KEPT = 100  # directions of what rows have alone, when all of a thousand people have flat ones
 STRUCTURAL, WEAK = 1e-8, 1e-3
 """Singular values of J relative to the largest: no data of this kind can tell, or they tell little."""
 
@@ -30,19 +31,21 @@ class Spectrum:
     Attributes:
         full: [P] the parameter value.
         relative: size of each direction's effect over the largest, in descending order.
-        flat: [P, K] basis of the directions that are structurally flat.
-        weak: [P, W] directions of which the data say little.
+        flat: [P, K] directions that are structurally flat: a basis of them, or the first of very many.
+        weak: [P, W] directions of which the data say little; the first of very many.
+        num_flat: how many directions are flat.
     """
 
     full: Real
     relative: Real
     flat: Real
     weak: Real
+    num_flat: int
 
     @property
     def rank(self) -> int:
         """Number of directions that the data identify."""
-        return len(self.relative) - int(self.flat.shape[1])
+        return len(self.relative) - self.num_flat
 
 
 def spectrum(likelihood: AbstractLikelihood, full: Real) -> Spectrum:
@@ -63,18 +66,19 @@ def spectrum(likelihood: AbstractLikelihood, full: Real) -> Spectrum:
     relative = np.sort(np.r_[own[own >= 0], shared])[::-1] / top
 
     def between(low: float, high: float) -> Real:
-        """Return the directions whose relative size lies in (low, high]."""
+        """Return the directions whose relative size lies in (low, high], not too many of them."""
         some = (own > low * top) & (own <= high * top) & (own >= 0)
+        some &= np.cumsum(some).reshape(some.shape) <= _MOST_KEPT
         return np.hstack([reduced.own_steps(some), steps[:, (shared > low * top) & (shared <= high * top)]])
 
-    flat = between(-1.0, STRUCTURAL)
+    flat, num_flat = between(-1.0, STRUCTURAL), int((relative <= STRUCTURAL).sum())
     if table.mean_zero is not None:
         # One direction less: along the constraint's own, the data can say nothing that it does not.
         along = table.mean_zero @ flat
         if np.abs(along).max(initial=0.0) > STRUCTURAL * float(np.linalg.norm(table.mean_zero)):
-            flat = flat @ null_space(along[None])
+            flat, num_flat = flat @ null_space(along[None]), num_flat - 1
         relative = relative[:-1]
-    return Spectrum(full, relative, flat, between(STRUCTURAL, WEAK))
+    return Spectrum(full, relative, flat, between(STRUCTURAL, WEAK), num_flat)
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,7 +129,7 @@ def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identi
         if best.rank == free:
             break
         best = max(best, spectrum(likelihood, _draw(likelihood, generator)), key=lambda s: s.rank)
-    directions = [Direction("structural", *found) for found in describe(bound, best.flat, best.full)]
+    directions = [Direction("structural", *found) for found in describe(bound, best.flat, best.num_flat, best.full)]
     directions += [Direction("weak", *found) for found in describe_weak(bound, best.weak)]
     notes = _notes(bound, likelihood, best.full)
     return Identification(tuple(directions), free, best.rank, best.relative, tuple(notes))
