@@ -51,25 +51,28 @@ def check(log: BehaviorLog, task: Task) -> pd.DataFrame:
         >>> found[["problem", "severity", "count"]].values.tolist()
         [['unknown_action', 'error', 1], ['truncated_episode', 'note', 1]]
     """
-    aligned = Alignment(log, task)
-    found = [finding for question in _QUESTIONS for finding in question(aligned) if finding.rows.any()]
-    if not len(log):
-        found = list(recording.no_decisions(aligned))
-    found.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
-    return pd.DataFrame([_row(finding, log) for finding in found], columns=list(_COLUMNS))
+    return pd.DataFrame([_row(finding, log) for finding in _findings(log, task)], columns=list(_COLUMNS))
 
 
-def require_valid(log: BehaviorLog, task: Task) -> pd.DataFrame:
-    """Return the findings of :func:`check`, or refuse a log with errors.
+def require_valid(log: BehaviorLog, task: Task) -> None:
+    """Refuse a log in which :func:`check` finds errors.
 
     Raises:
         LogError: all errors, numbered.
     """
-    found = check(log, task)
     with Problems(log.source, LogError) as problems:
-        for message in found["message"][found["severity"] == "error"]:
-            problems.add(message)
-    return found
+        for finding in _findings(log, task):
+            if finding.severity == "error":
+                problems.add(_row(finding, log)[-1])
+
+
+def _findings(log: BehaviorLog, task: Task) -> list[Finding]:
+    """Return all findings, worst first."""
+    aligned = Alignment(log, task)
+    found = [finding for question in _QUESTIONS for finding in question(aligned) if finding.rows.any()]
+    if not len(log):
+        found = list(recording.no_decisions(aligned))
+    return sorted(found, key=lambda finding: _SEVERITIES.index(finding.severity))
 
 
 def _row(finding: Finding, log: BehaviorLog) -> tuple[str, str, int, float, str, str]:

@@ -189,7 +189,12 @@ class ExactLikelihood(AbstractLikelihood):
         self.model.at(full.detach()).require_solvable(self.expansion)
 
     def counting(self, observations: Observations) -> Self:
-        """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
+        """Return the likelihood of the same decisions counted by other units; what was solved and derived is kept."""
+        other = super().counting(observations)
+        other._latest = self._latest
+        return other
+
+    def _kept(self, observations: Observations) -> Self:
         other = type(self)(self.model, observations, self._warm, self._solved)
         other.expansion = self.expansion
         return other
@@ -197,7 +202,7 @@ class ExactLikelihood(AbstractLikelihood):
     def weighing(self, weight: Real) -> Self:
         """Return the likelihood of the same decisions with other weights [N]; what was solved is kept."""
         other = self.counting(replace(self.observations, weight=weight))
-        other._position, other._latest, other.directions = self._position, self._latest, self.directions
+        other._position = self._position
         return other
 
     def _of(self, observations: Observations) -> "ExactLikelihood":

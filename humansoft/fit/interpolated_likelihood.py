@@ -143,8 +143,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
             policies = policies + weight * logs[:, where].masked_fill(~task.playable[states], 0.0)
         return values, policies
 
-    def counting(self, observations: Observations) -> Self:
-        """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
+    def _kept(self, observations: Observations) -> Self:
         return type(self)(self.model, observations, None, self._pieces)
 
     def _of(self, observations: Observations) -> AbstractLikelihood:

@@ -79,12 +79,18 @@ class AbstractLikelihood(ABC):
         """
 
     @abstractmethod
-    def counting(self, observations: Observations) -> Self:
+    def _kept(self, observations: Observations) -> Self:
         """Return the likelihood of the same decisions counted by other units; what was solved is kept."""
+
+    def counting(self, observations: Observations) -> Self:
+        """Return the likelihood of the same decisions counted by other units; what was solved and derived is kept."""
+        other = self._kept(observations)
+        other.directions = self.directions
+        return other
 
     def again(self) -> Self:
         """Return the same likelihood once more, for a model whose constraints have changed; what was solved is kept."""
-        return self.counting(self.observations)
+        return self._kept(self.observations)
 
     @abstractmethod
     def _of(self, observations: Observations) -> "AbstractLikelihood":
