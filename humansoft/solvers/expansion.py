@@ -109,6 +109,6 @@ def expand(task: Task, row: Index, state: Index, num_rows: int, log_prior: Float
         log_prior=prior[flat_state].to(task.features.dtype),
         discount=task.discount,
         horizon=task.horizon,
-        num_blocks=len(pairs),
+        block_sizes=tuple(lengths.tolist()),
     )
     return Expansion(problem, flat_state, torch.from_numpy(np.repeat(pair_row, lengths)), block, local)
