@@ -150,9 +150,9 @@ def linear_system(problem: Problem, policy: Tensor, kind: SystemKind | None = No
 def _suitable(problem: Problem, on_host: bool) -> SystemKind:
     """Return the fastest kind of system.
 
-    On the CPU, in milliseconds for one factorisation, sparse against dense factors in batches: 21 against 157 for 100
-    grids of 256 states, 73 against 142 for 1,000 grids of 100, 66 against 142 for 2,000 chains of 60, .10 against
-    .14 for Rust's 90 states (share of entries that are filled: 6 to 13 %); 4.4 against 9.3 for 10 tasks of 256 states
+    On the CPU, in milliseconds for one factorisation, sparse against dense factors in batches: 12 against 141 for 100
+    grids of 256 states, 44 against 141 for 1,000 grids of 100, 35 against 131 for 2,000 chains of 60, .13 against
+    .17 for Rust's 90 states (share of entries that are filled: 6 to 13 %); 4.4 against 9.3 for 10 tasks of 256 states
     at random (22 %), 11 against 4.7 for 100 of 64 (89 %), 557 against 179 for one of 2,000 (75 %). On a GPU nothing
     was measured.
     """
