@@ -221,7 +221,7 @@ class SoftOptimalModel(nn.Module):
         row_temperature = torch.cat([self.log_temperature[self.temperature_row()], unknown]).exp()
         if rewards.shape[0] > 1:
             rewards = torch.cat([rewards, rewards.mean(dim=0, keepdim=True)])
-        reward = rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
+        reward = expansion.laid_out(rewards)
         temperature = row_temperature[expansion.row]
         hard = self.planner == "boltzmann"
         if self.task.horizon is not None:

@@ -101,8 +101,8 @@ class ExactLikelihood(AbstractLikelihood):
         pull = adjoint.pull(self.counts)
         expansion, groups = self.expansion, len(self.model.groups)
         weights = full[:-groups].detach().requires_grad_()
-        rewards = self.directions.reward_at(weights)
-        (by_weight,) = torch.autograd.grad(self.laid_out(rewards), weights, adjoint.by_reward(pull))
+        pulled = (adjoint.by_reward(pull) * self.expansion.laid_out(self.directions.reward_at(weights))).sum()
+        (by_weight,) = torch.autograd.grad(pulled, weights)
         own = adjoint.by_log_temperature(pull) * self._inside(full)
         row = self.model.temperature_row()[expansion.row]
         by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
@@ -119,7 +119,7 @@ class ExactLikelihood(AbstractLikelihood):
         pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
         bent = np.zeros((len(full), len(full)))
         bent[: len(weights), : len(weights)] = curvature(
-            lambda w: (pull * self.laid_out(self.directions.reward_at(w))).sum(), weights
+            lambda w: (pull * self.expansion.laid_out(self.directions.reward_at(w))).sum(), weights
         )
         return found.plus(bent)
 
@@ -169,20 +169,16 @@ class ExactLikelihood(AbstractLikelihood):
         if shift is None and self._latest is not None and self._latest[0] == key:
             return self._latest[1]
         directions = self.directions
-        reward = self.laid_out(directions.reward(full))
+        reward = self.expansion.columns_laid_out(directions.reward(full))
         if shift is not None:
-            reward = torch.cat([reward, shift[self.expansion.state][..., None]], dim=-1)
+            same = shift[self.expansion.state][..., None].expand(*reward.shape[:-1], 1)
+            reward = torch.cat([reward, same], dim=-1)
         moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
         log_temperature = self._inside(full)[:, None] * torch.from_numpy(moved)
         derivatives = Derivatives(self._adjoint(full), reward, log_temperature)
         if shift is None:
             self._latest = (key, derivatives)
         return derivatives
-
-    def laid_out(self, rewards: Tensor) -> Tensor:
-        """Give each state of the expansion the entries of its row and state."""
-        expansion = self.expansion
-        return rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
 
     def require_solvable(self, full: Float[Tensor, " P"]) -> None:
         """Raise the solver's sentence when there is no solution at a parameter vector."""

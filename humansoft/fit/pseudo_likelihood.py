@@ -58,8 +58,8 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
     full = table.project(np.zeros(len(table)))
     heats = bool(table.free[table.is_temperature].any())
     alpha = float(np.exp(full[-1]))
-    moving = likelihood.laid_out(likelihood.directions.reward(torch.from_numpy(full)))
-    known = likelihood.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[:-1])))
+    moving = likelihood.expansion.columns_laid_out(likelihood.directions.reward(torch.from_numpy(full)))
+    known = likelihood.expansion.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[:-1])))
     if heats:  # in units of the temperature, what is known has an unknown size
         moving = torch.cat([moving[..., ~torch.from_numpy(likelihood.directions.is_temperature)], known[..., None]], -1)
     if moving.shape[-1] == 0 or (heats and not bool(known.any())):
@@ -105,7 +105,8 @@ def _response(problem: Problem, policy: Tensor, moving: Tensor, known: Tensor | 
     surprise = torch.where(policy > 0, prior - policy.clamp_min(torch.finfo(policy.dtype).tiny).log(), 0.0)
     fixed = torch.zeros_like(prior) if known is None else known
     # The last column is what is gained without any of the weights.
-    gain = torch.cat([torch.einsum("tma,mak->tmk", policy, moving), _over_actions(policy, fixed + surprise)], dim=-1)
+    moved = torch.einsum("tma,mak->tmk" if moving.ndim == 3 else "tma,tmak->tmk", policy, moving)
+    gain = torch.cat([moved, _over_actions(policy, fixed + surprise)], dim=-1)
     if problem.horizon is None:
         value = linear_system(problem, policy[0]).apply_inverse(gain[0])
         ahead = problem.expected_next(value)[None]

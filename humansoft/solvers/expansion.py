@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from humansoft.errors import ModelError
 from humansoft.solvers.problem import Problem
 from humansoft.tasks.task import Task
 
@@ -36,6 +37,23 @@ class Expansion:
         """Return the place in M of each (row, state); the pair must be among those expanded."""
         place: Index = self.block[row, task.context.numpy()[state]] + self.local[state]
         return place
+
+    def laid_out(self, rewards: Float[Tensor, "R *T S A"]) -> Float[Tensor, "*T M A"]:
+        """Give each of the M states the reward of its row (all share one where R is 1) and task state."""
+        return self.columns_laid_out(rewards[..., None])[..., 0]
+
+    def columns_laid_out(self, rewards: Float[Tensor, "R *T S A C"]) -> Float[Tensor, "*T M A C"]:
+        """Do so with C columns of rewards."""
+        row = self.row if rewards.shape[0] > 1 else torch.zeros_like(self.row)
+        if rewards.ndim == 4:
+            return rewards[row, self.state]
+        if rewards.shape[1] != self.problem.horizon:
+            horizon = self.problem.horizon
+            raise ModelError(
+                f"the reward [R, T, S, A] has {rewards.shape[1]} times, but "
+                + ("the task has no horizon" if horizon is None else f"the horizon of the task is {horizon}")
+            )
+        return rewards[row, :, self.state].movedim(1, 0)
 
     def position(self, task: Task, seen: "Observations") -> Index:
         """Return where in a time-major table of all M states each of some decisions stands."""
