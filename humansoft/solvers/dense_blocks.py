@@ -39,14 +39,14 @@ class DenseBlocks:
 def dense_blocks(pattern: Pattern, block_sizes: tuple[int, ...]) -> tuple[DenseBlocks, ...]:
     """Sort blocks (states of each, one block after the other) into batches, on the device of the pattern."""
     device = pattern.indices.device
-    sizes = torch.tensor(block_sizes, device=device)
+    sizes = torch.tensor(block_sizes).to(device)
     starts = torch.cumsum(sizes, 0) - sizes
     block = torch.repeat_interleave(torch.arange(len(sizes), device=device), sizes)
     local = torch.arange(len(block), device=device) - starts[block]
     row = torch.repeat_interleave(torch.arange(len(block), device=device), pattern.indptr.diff())
     found = []
     kind = (sizes - 1) // _ALIKE
-    for number in sorted(set(kind.tolist())):
+    for number in sorted({(size - 1) // _ALIKE for size in block_sizes}):
         members = (kind == number).nonzero()[:, 0]
         size = int(sizes[members].max())
         line = torch.arange(size, device=device)

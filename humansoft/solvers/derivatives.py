@@ -128,5 +128,5 @@ def _mean(policy: Float[Tensor, "N A"], table: Float[Tensor, "N A C"]) -> Float[
 
 def _stretches(rows: Tensor, count: int = 0) -> Iterator[slice]:
     """Return the stretch of each row's states, rows without states included as empty stretches."""
-    ends = torch.cumsum(torch.bincount(rows, minlength=count), 0).tolist()
+    ends = torch.cumsum(torch.bincount(rows, minlength=count), 0).cpu().tolist()
     return (slice(low, high) for low, high in zip([0, *ends[:-1]], ends, strict=True))

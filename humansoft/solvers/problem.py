@@ -1,6 +1,6 @@
 """Problem: the decision process a solver sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -37,6 +37,18 @@ class Problem:
     def largest_block(self) -> int:
         """States of the largest part that touches no other."""
         return max(self.block_sizes, default=len(self.log_prior))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the problem is solved."""
+        return self.log_prior.device
+
+    def on(self, device: torch.device) -> "Problem":
+        """Return the problem on a device (itself where it is there)."""
+        if device == self.device:
+            return self
+        successors, probabilities = self.successors.to(device), self.probabilities.to(device)
+        return replace(self, successors=successors, probabilities=probabilities, log_prior=self.log_prior.to(device))
 
     @cached_property
     def playable(self) -> Tensor:
