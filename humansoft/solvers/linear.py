@@ -71,9 +71,9 @@ class Desirability:
                 return None
             try:
                 inner = linear_system(problem, weights)
+                scale = inner.apply_inverse((~acting).to(value.dtype))
             except RuntimeError:
                 return None
-            scale = inner.apply_inverse((~acting).to(value.dtype))
             if not bool(((scale > 0) & torch.isfinite(scale)).all()):
                 return None  # no finite value, or out of range: Newton tells which
             value = torch.where(acting, value + temperature * scale.log(), 0.0)

@@ -62,9 +62,9 @@ class Newton:
             target, policy = plan_backup(problem, reward, temperature, value)
             try:
                 system = linear_system(problem, policy, kind)
+                change = system.apply_inverse(target - value)
             except RuntimeError:  # exactly singular: this policy never ends
                 return Outcome(value, failure(problem), step, float("inf"))
-            change = system.apply_inverse(target - value)
             value = value + change
             if diverged(value, temperature):
                 return Outcome(value, failure(problem), step, float("inf"))
