@@ -32,9 +32,11 @@ class Factors:
         if self.order is None:
             found: Real = self.factor.solve(right, mode)  # type: ignore[call-overload]
             return found
-        solution = np.empty_like(right)
-        solution[self.order] = self.factor.solve(right[self.order], mode)  # type: ignore[call-overload]
-        return solution
+        # The factors work on one column after the other: laid out so, many columns take half the time.
+        moved = np.take(np.ascontiguousarray(right.T), self.order, axis=-1)
+        solution = np.empty_like(moved)
+        solution[..., self.order] = self.factor.solve(moved.T, mode).T  # type: ignore[call-overload]
+        return np.ascontiguousarray(solution.T)
 
 
 class Elimination:
