@@ -56,9 +56,8 @@ class Elimination:
             self.num_entries = factor.nnz
             self._arrange(np.argsort(factor.perm_c), data)
             return Factors(factor, None)
-        ordered = copy.copy(
-            self._ordered
-        )  # checking the indices of a new matrix takes as long as factors of 100 states
+        # The indices of a new matrix would be checked, which takes as long as the factors of 100 states.
+        ordered = copy.copy(self._ordered)
         ordered.data = data[self._entry]
         return Factors(_factor(ordered, "NATURAL"), self._order)
 
@@ -88,7 +87,6 @@ def _factor(matrix: csc_array, order: Literal["MMD_AT_PLUS_A", "NATURAL"]) -> Su
     of 100 states, 35 instead of 162 for 2,000 chains of 60 states, .05 instead of .17 for Rust's 90 states, 270 instead
     of 490 for one grid of 100,000 states; with half of the entries or fewer in each of them.
     """
-    # The types of scipy do not know the matrices of one real type.
-    return splu(  # type: ignore[no-any-return,unused-ignore]
+    return splu(
         matrix, permc_spec=order, diag_pivot_thresh=0.0, relax=1, panel_size=1, options={"SymmetricMode": True}
     )
