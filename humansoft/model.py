@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from humansoft._types import DTYPE, NONE
 from humansoft.codebook import Labels
 from humansoft.data.log import BehaviorLog
+from humansoft.devices import usable
 from humansoft.errors import ModelError, SolveError, did_you_mean
 from humansoft.parameters import Parameters
 from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior
@@ -48,6 +49,8 @@ class SoftOptimalModel(nn.Module):
             temperature * entropy) or "boltzmann" (plan hard, act soft): three hypotheses about people.
         prior: [S, A] reference policy of the "kl" planner; uniform over available actions by default.
         solver: how to solve; chosen by the task when not given.
+        device: where the soft Bellman equation is solved, for example "cuda". Data, parameters and results
+            stay on the CPU: only rewards and temperatures travel there, and what was asked for back.
 
     The model does not know the people yet; :meth:`bind` returns a copy with parameters for those of
     a log. :func:`humansoft.fit` does so itself and never changes the model it is given.
@@ -68,6 +71,7 @@ class SoftOptimalModel(nn.Module):
         planner: Planner = "kl",
         prior: npt.ArrayLike | None = None,
         solver: Solver | None = None,
+        device: str | torch.device = "cpu",
     ) -> None:
         """Note the hypothesis and refuse parts that do not go together."""
         super().__init__()
@@ -79,6 +83,7 @@ class SoftOptimalModel(nn.Module):
         self.planner = planner
         self.prior = None if prior is None else checked_prior(prior, task, planner)
         self.solver = solver
+        self.device = usable(device)
         self.subjects = Labels("subject", ())
         self.groups = Labels("group", ())
         self.group_of_subject: Index = np.zeros(0, dtype=np.int64)
@@ -198,7 +203,8 @@ class SoftOptimalModel(nn.Module):
 
     def expand(self, row: Index, state: Index) -> Expansion:
         """Lay out the (row, context) pairs that occur, under this model's reference policy."""
-        return expand(self.task, row, state, self._num_rows, log_prior(self.task, self.planner, self.prior))
+        reference = log_prior(self.task, self.planner, self.prior)
+        return expand(self.task, row, state, self._num_rows, reference).on(self.device)
 
     def forward(
         self,
@@ -221,8 +227,8 @@ class SoftOptimalModel(nn.Module):
         row_temperature = torch.cat([self.log_temperature[self.temperature_row()], unknown]).exp()
         if rewards.shape[0] > 1:
             rewards = torch.cat([rewards, rewards.mean(dim=0, keepdim=True)])
-        reward = rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
-        temperature = row_temperature[expansion.row]
+        reward = expansion.laid_out(rewards)
+        temperature = row_temperature[expansion.row].to(expansion.problem.device)
         hard = self.planner == "boltzmann"
         if self.task.horizon is not None:
             return solve_finite_horizon(expansion.problem, reward, temperature, plan_hard=hard)
@@ -269,7 +275,8 @@ class SoftOptimalModel(nn.Module):
         solution = self(expansion, **options)
         self.require_solved(solution, expansion)
         table: Tensor = solution.log_policy.reshape(-1, len(self.task.actions))
-        return table[torch.from_numpy(expansion.position(self.task, observations))]
+        place = torch.from_numpy(expansion.position(self.task, observations)).to(table.device)
+        return table[place].cpu()
 
     def require_solved(self, solution: SoftSolution, expansion: Expansion) -> None:
         """Raise the solver's sentence, with the feasible bound where there is one."""
@@ -309,4 +316,6 @@ class SoftOptimalModel(nn.Module):
         with torch.no_grad():
             solution = self(expansion, differentiable=False)
         self.require_solved(solution, expansion)
-        return Policy(self.task, subjects, row, expansion, solution.value, solution.log_policy)
+        here = torch.device("cpu")
+        value, log_policy = solution.value.to(here), solution.log_policy.to(here)
+        return Policy(self.task, subjects, row, expansion.on(here), value, log_policy)

@@ -27,6 +27,7 @@ def plan(
     temperature: float | Mapping[Any, float] = 1.0,
     planner: Planner = "kl",
     solver: Solver | None = None,
+    device: str | torch.device = "cpu",
 ) -> Policy:
     r"""Solve the forward problem: the policy of people with a known reward and temperature.
 
@@ -36,12 +37,13 @@ def plan(
         temperature: one number, or one for each person.
         planner: "kl", "entropy" or "boltzmann".
         solver: how to solve; chosen by the task when not given.
+        device: where to solve, for example "cuda"; the policy comes back to the CPU.
 
     Returns:
         The policy over the whole task.
 
     Raises:
-        ModelError: unknown feature, or a temperature that is not above 0.
+        ModelError: unknown feature, a temperature that is not above 0, or no such device here.
         SolveError: no finite solution (with the feasible bound).
 
     Example:
@@ -55,7 +57,7 @@ def plan(
             raise ModelError(f"the temperature of {name!r} is {value}; it must be a finite number above 0")
     if isinstance(reward, Mapping):
         reward = LinearReward(fixed={**dict.fromkeys(task.feature_names, 0.0), **reward})
-    model = SoftOptimalModel(task, reward, PerSubject(), planner, solver=solver)
+    model = SoftOptimalModel(task, reward, PerSubject(), planner, solver=solver, device=device)
     who = Labels("subject", tuple(people))
     bound = model.bound_to(who, who, np.arange(len(who)))
     with torch.no_grad():

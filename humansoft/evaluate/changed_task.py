@@ -89,7 +89,9 @@ class Question:
             ModelError: rewards of which nothing is known.
         """
         old = fit.model
-        changed = SoftOptimalModel(task, copy.deepcopy(old.reward), old.temperature, old.planner, prior, old.solver)
+        changed = SoftOptimalModel(
+            task, copy.deepcopy(old.reward), old.temperature, old.planner, prior, old.solver, old.device
+        )
         bound = changed.bound_to(old.subjects, old.groups, old.group_of_subject)
         known = {(row.name, row.label): p for p, row in enumerate(old.table.rows)}
         unknown = [str(row) for row in bound.table.rows if (row.name, row.label) not in known]

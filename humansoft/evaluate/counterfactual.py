@@ -113,7 +113,7 @@ class _Range:
         fit = asked.fit
         self.likelihood = None if fit.model.task.horizon is not None else training_likelihood(fit)
         with torch.no_grad():
-            rewards = fit.model.reward(fit.model.task)[:, fit.model.task.available]
+            rewards = fit.model.reward(fit.model.task)[..., fit.model.task.available]
         self.distance = reach * (float(rewards.abs().max()) or 1.0)
 
     def directions(self, released: bool = False) -> Real:

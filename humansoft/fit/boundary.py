@@ -91,7 +91,7 @@ def limit_temperatures(model: SoftOptimalModel) -> dict[str, float]:
     magnifies rounding into preferences.
     """
     with torch.no_grad():
-        reward = model.reward(model.task)[:, model.task.playable].abs()
+        reward = model.reward(model.task)[..., model.task.playable].abs()
     size = float(reward.max()) if reward.numel() else 0.0
     scale = float(np.log(size)) if size > 0 else 0.0
     return {"lower": scale + _COLD, "upper": scale + _HOT}

@@ -107,7 +107,7 @@ class Directions:
         found[table.colors[table.is_temperature & table.free]] = True
         return found
 
-    def reward(self, full: Float[Tensor, " P"]) -> Float[Tensor, "R S A C"]:
+    def reward(self, full: Float[Tensor, " P"]) -> Float[Tensor, "R *T S A C"]:
         """Return the change of the reward along each direction; R is 1 where everybody shares the reward."""
         return self._of_linear if self.model.reward.is_linear else self._changes(full)
 
@@ -127,7 +127,7 @@ class Directions:
             return self.reward_at(weights)[..., None][..., :0]
         return torch.stack(columns, dim=-1)
 
-    def reward_at(self, weights: Float[Tensor, " Q"]) -> Float[Tensor, "R S A"]:
+    def reward_at(self, weights: Float[Tensor, " Q"]) -> Float[Tensor, "R *T S A"]:
         """Return the reward as a function of its parameters, one after the other."""
         named = list(self.model.reward.named_parameters())
         chunks = torch.split(weights, [p.numel() for _, p in named])

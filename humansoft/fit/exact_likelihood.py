@@ -61,7 +61,8 @@ class ExactLikelihood(AbstractLikelihood):
         there, derivatives = self._latest
         moved = np.append(full.numpy() - np.frombuffer(there), 0.0)  # owner -1: nothing moves
         step = torch.from_numpy(moved[self.directions.owner])[self.expansion.row]
-        return derivatives.adjoint.solution.value + (derivatives.value_change * step).sum(dim=1)
+        change = derivatives.value_change
+        return derivatives.adjoint.solution.value + (change * step.to(change.device)).sum(dim=1)
 
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
@@ -70,7 +71,8 @@ class ExactLikelihood(AbstractLikelihood):
             return None
         table = solution.log_policy.reshape(-1, len(self.model.task.actions))
         observed = self.observations
-        return table[torch.from_numpy(self._position), torch.from_numpy(observed.action)]
+        place = torch.from_numpy(self._position * table.shape[1] + observed.action)
+        return table.take(place.to(table.device)).cpu()
 
     @cached_property
     def expansion(self) -> Expansion:
@@ -101,9 +103,9 @@ class ExactLikelihood(AbstractLikelihood):
         pull = adjoint.pull(self.counts)
         expansion, groups = self.expansion, len(self.model.groups)
         weights = full[:-groups].detach().requires_grad_()
-        rewards = self.directions.reward_at(weights)
-        (by_weight,) = torch.autograd.grad(self.laid_out(rewards), weights, adjoint.by_reward(pull))
-        own = adjoint.by_log_temperature(pull) * self._inside(full)
+        pulled = (adjoint.by_reward(pull) * self.expansion.laid_out(self.directions.reward_at(weights))).sum()
+        (by_weight,) = torch.autograd.grad(pulled, weights)
+        own = adjoint.by_log_temperature(pull).cpu() * self._inside(full)
         row = self.model.temperature_row()[expansion.row]
         by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
         return np.where(self.model.table.free, torch.cat([by_weight, by_temperature]).numpy(), 0.0)
@@ -111,15 +113,15 @@ class ExactLikelihood(AbstractLikelihood):
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the exact Hessian of log L [P, P]."""
         derivatives, counts = self._derivatives(full), self.counts
-        by_row = derivatives.hessian(counts, self.expansion.row)
-        found = ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
+        by_row = derivatives.hessian(counts, self.expansion.row.to(counts.device))
+        found = ArrowMatrix.of_rows(self.directions.layout, by_row.cpu().numpy())
         if self.model.reward.is_linear:
             return found
         weights = full[: -len(self.model.groups)].detach()
         pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
         bent = np.zeros((len(full), len(full)))
         bent[: len(weights), : len(weights)] = curvature(
-            lambda w: (pull * self.laid_out(self.directions.reward_at(w))).sum(), weights
+            lambda w: (pull * self.expansion.laid_out(self.directions.reward_at(w))).sum(), weights
         )
         return found.plus(bent)
 
@@ -128,14 +130,16 @@ class ExactLikelihood(AbstractLikelihood):
         seen = self.observations
         places, back = np.unique(self._position, return_inverse=True)
         time, state = (torch.from_numpy(code) for code in np.divmod(places, max(len(self.expansion.state), 1)))
-        scores = self._derivatives(full, shift).scores(time, state)
-        found: Real = scores.numpy()[back, seen.action]
+        device = self.expansion.problem.device
+        scores = self._derivatives(full, shift).scores(time.to(device), state.to(device))
+        found: Real = scores.cpu().numpy()[back, seen.action]
         return found
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
-        by_row = self._derivatives(full).information(self.counts.sum(dim=-1), self.expansion.row)
-        return ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
+        visits = self.counts.sum(dim=-1)
+        by_row = self._derivatives(full).information(visits, self.expansion.row.to(visits.device))
+        return ArrowMatrix.of_rows(self.directions.layout, by_row.cpu().numpy())
 
     @cached_property
     def counts(self) -> Float[Tensor, "T M A"]:
@@ -144,15 +148,16 @@ class ExactLikelihood(AbstractLikelihood):
         times, size = self.model.task.horizon or 1, len(self.expansion.state)
         place = self._position * num_actions + seen.action
         counts = np.bincount(place, weights=seen.weight, minlength=times * size * num_actions)
-        return torch.from_numpy(counts.astype(np.float64).reshape(times, size, num_actions))
+        table = torch.from_numpy(counts.astype(np.float64).reshape(times, size, num_actions))
+        return table.to(self.expansion.problem.device)
 
     def _adjoint(self, full: Float[Tensor, " P"]) -> Adjoint:
         solution = self.solve(full)
         assert solution.status is SolveStatus.CONVERGED, "derivatives are asked for at feasible parameters only"
         limit = LOG_TEMPERATURE_LIMIT
         temperature = self._log_temperature(full).clamp(-limit, limit).exp()
-        plan_hard = self.model.planner == "boltzmann"
-        return Adjoint(self.expansion.problem, solution, temperature, plan_hard)
+        problem, plan_hard = self.expansion.problem, self.model.planner == "boltzmann"
+        return Adjoint(problem, solution, temperature.to(problem.device), plan_hard)
 
     def _log_temperature(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
         own = full[-len(self.model.groups) :].detach()
@@ -169,20 +174,16 @@ class ExactLikelihood(AbstractLikelihood):
         if shift is None and self._latest is not None and self._latest[0] == key:
             return self._latest[1]
         directions = self.directions
-        reward = self.laid_out(directions.reward(full))
+        reward = self.expansion.columns_laid_out(directions.reward(full))
         if shift is not None:
-            reward = torch.cat([reward, shift[self.expansion.state][..., None]], dim=-1)
+            same = shift[self.expansion.state][..., None].to(reward.device)
+            reward = torch.cat([reward, same.expand(*reward.shape[:-1], 1)], dim=-1)
         moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
         log_temperature = self._inside(full)[:, None] * torch.from_numpy(moved)
-        derivatives = Derivatives(self._adjoint(full), reward, log_temperature)
+        derivatives = Derivatives(self._adjoint(full), reward, log_temperature.to(reward.device))
         if shift is None:
             self._latest = (key, derivatives)
         return derivatives
-
-    def laid_out(self, rewards: Tensor) -> Tensor:
-        """Give each state of the expansion the entries of its row and state."""
-        expansion = self.expansion
-        return rewards[expansion.row if rewards.shape[0] > 1 else 0, expansion.state]
 
     def require_solvable(self, full: Float[Tensor, " P"]) -> None:
         """Raise the solver's sentence when there is no solution at a parameter vector."""

@@ -58,14 +58,15 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
     full = table.project(np.zeros(len(table)))
     heats = bool(table.free[table.is_temperature].any())
     alpha = float(np.exp(full[-1]))
-    moving = likelihood.laid_out(likelihood.directions.reward(torch.from_numpy(full)))
-    known = likelihood.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[:-1])))
+    moving = likelihood.expansion.columns_laid_out(likelihood.directions.reward(torch.from_numpy(full)))
+    known = likelihood.expansion.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[:-1])))
     if heats:  # in units of the temperature, what is known has an unknown size
-        moving = torch.cat([moving[..., ~torch.from_numpy(likelihood.directions.is_temperature)], known[..., None]], -1)
+        still = torch.from_numpy(~likelihood.directions.is_temperature).to(moving.device)
+        moving = torch.cat([moving[..., still], known[..., None]], -1)
     if moving.shape[-1] == 0 or (heats and not bool(known.any())):
         return None
     counts, policy = likelihood.counts, _seen(likelihood)
-    weights = torch.zeros(moving.shape[-1], dtype=DTYPE)
+    weights = torch.zeros(moving.shape[-1], dtype=DTYPE, device=moving.device)
     for _ in range(_ROUNDS):
         try:
             found = _response(likelihood.expansion.problem, policy, moving, None if heats else known / alpha)
@@ -77,10 +78,10 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
     if not (scale > 0 and np.isfinite(scale)):
         return None
     free = np.flatnonzero(table.free & ~table.is_temperature)
-    full[free] = scale * weights[: len(free)].numpy()
+    full[free] = scale * weights[: len(free)].cpu().numpy()
     full[-1] = np.log(scale)
     if found.value is not None:
-        likelihood.begin_with(scale * found.value @ torch.cat([weights, torch.ones(1, dtype=DTYPE)]))
+        likelihood.begin_with(scale * found.value @ torch.cat([weights, torch.ones_like(weights[:1])]))
     better = likelihood.value(torch.from_numpy(full)) > _by_reference(likelihood)
     return full if better else None
 
@@ -105,7 +106,8 @@ def _response(problem: Problem, policy: Tensor, moving: Tensor, known: Tensor | 
     surprise = torch.where(policy > 0, prior - policy.clamp_min(torch.finfo(policy.dtype).tiny).log(), 0.0)
     fixed = torch.zeros_like(prior) if known is None else known
     # The last column is what is gained without any of the weights.
-    gain = torch.cat([torch.einsum("tma,mak->tmk", policy, moving), _over_actions(policy, fixed + surprise)], dim=-1)
+    moved = torch.einsum("tma,mak->tmk" if moving.ndim == 3 else "tma,tmak->tmk", policy, moving)
+    gain = torch.cat([moved, _over_actions(policy, fixed + surprise)], dim=-1)
     if problem.horizon is None:
         value = linear_system(problem, policy[0]).apply_inverse(gain[0])
         ahead = problem.expected_next(value)[None]
@@ -145,7 +147,7 @@ def _logit(response: Response, counts: Float[Tensor, "T M A"], weights: Float[Te
         weighted = score * (number.sum(dim=-1, keepdim=True) * chance)[..., None]
         curvature = weighted.flatten(0, 1).T @ score.flatten(0, 1)
         size = curvature.diagonal().clamp_min(torch.finfo(DTYPE).tiny).sqrt()
-        scaled = curvature / torch.outer(size, size) + _RIDGE * torch.eye(len(size), dtype=DTYPE)
+        scaled = curvature / torch.outer(size, size) + _RIDGE * torch.eye(len(size), dtype=DTYPE, device=size.device)
         step = torch.linalg.solve(scaled, gradient / size) / size
         for _ in range(_HALVINGS):
             better, following = log_policy(weights + step)

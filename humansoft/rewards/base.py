@@ -18,7 +18,8 @@ class AbstractReward(nn.Module, ABC):
         build(task, subjects): create its ``nn.Parameter`` tensors (float64) once the task and the
             people are known;
         forward(task): the reward of every state and action, [1, S, A], or [B, S, A] when
-            people have rewards of their own;
+            people have rewards of their own; with a time axis [1, T, S, A] or [B, T, S, A] where a
+            task's horizon is T and the reward is another at each time (a deadline, a season, an age);
         parameters_of(task, subjects): one :class:`Parameter` for each number of these tensors,
             in the order of ``self.parameters()``.
 
@@ -35,8 +36,8 @@ class AbstractReward(nn.Module, ABC):
         """Create the parameters; called once, on the model's own copy of the reward."""
 
     @abstractmethod
-    def forward(self, task: Task) -> Float[Tensor, "R S A"]:
-        """Return the reward of every state and action; R is 1 or the number of subjects."""
+    def forward(self, task: Task) -> Float[Tensor, "R *T S A"]:
+        """Return the reward of every state and action (and time); R is 1 or the number of subjects."""
 
     @abstractmethod
     def parameters_of(self, task: Task, subjects: Sequence[Hashable]) -> list[Parameter]:

@@ -65,9 +65,9 @@ class Adjoint:
             on_value.append(discount * problem.flow(own + on_value[-1][:, None] * plan))
         return Pull(on_q, torch.stack(on_value))
 
-    def by_reward(self, pull: Pull) -> Float[Tensor, "M A"]:
-        """Return the derivative by the reward of every state and action."""
-        return (pull.on_q + pull.on_value[..., None] * self.plan).sum(dim=0)
+    def by_reward(self, pull: Pull) -> Float[Tensor, "T M A"]:
+        """Return the derivative by the reward of every state and action at each time."""
+        return pull.on_q + pull.on_value[..., None] * self.plan
 
     def by_log_temperature(self, pull: Pull) -> Float[Tensor, " M"]:
         """Return the derivative by the log temperature of every state."""

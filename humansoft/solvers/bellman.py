@@ -9,6 +9,8 @@ With temperature alpha and reference policy p0 (SCIENCE: control as inference)
 alpha = 0 stands for the hard maximum (used to plan by the "boltzmann" planner).
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -19,13 +21,25 @@ from humansoft.solvers.problem import Problem
 _TIE = 1e-10  # actions this close in Q, relative to its size, are equally good
 
 
-def _gaps(q: Tensor, playable: Tensor) -> tuple[Tensor, Tensor]:
-    """Return max_a Q and Q - max, both finite: unplayable actions get gap 0 and are masked by the prior."""
-    ended = ~playable.any(dim=-1)
-    masked = torch.where(playable, q, -torch.inf)
-    top = torch.where(ended, 0.0, masked.amax(dim=-1)).detach()
-    # Subtract the maximum before dividing by a tiny temperature: exp never overflows.
-    return top, torch.where(playable, q - top[..., None], 0.0)
+class _Weights(NamedTuple):
+    """Actions as the soft maximum weighs them: exp(scores) = p0 exp((Q - top) / alpha), whose sum is ``total``."""
+
+    top: Tensor
+    scores: Tensor
+    each: Tensor
+    total: Tensor
+
+
+def _weighed(q: Tensor, log_prior: Tensor, temperature: Tensor) -> _Weights:
+    playable = log_prior > -torch.inf
+    top = torch.where(playable, q, -torch.inf).detach().amax(dim=-1)
+    ended = top == -torch.inf
+    top = torch.where(ended, 0.0, top)
+    # Unplayable actions get gap 0, so that whatever stands there is finite, and are masked by the prior. The maximum
+    # is subtracted before dividing by a tiny temperature: exp never overflows, and the best action weighs p0 at least.
+    scores = torch.where(playable, q - top[..., None], 0.0) / temperature[..., None] + log_prior
+    each = scores.exp()
+    return _Weights(top, scores, each, each.sum(dim=-1) + ended)
 
 
 def soft_backup(
@@ -35,12 +49,9 @@ def soft_backup(
 
     Where nothing can be done V is 0; unplayable actions have log probability -inf.
     """
-    playable = torch.isfinite(log_prior)
-    ended = ~playable.any(dim=-1)
-    top, gaps = _gaps(q, playable)
-    scores = log_prior + gaps / temperature[..., None]
-    total = torch.where(ended, 0.0, torch.logsumexp(torch.where(ended[..., None], 0.0, scores), dim=-1))
-    return torch.where(ended, 0.0, top + temperature * total), scores - total[..., None]
+    top, scores, _, total = _weighed(q, log_prior, temperature)
+    log_total = total.log()
+    return top + temperature * log_total, scores - log_total[..., None]
 
 
 def soft_value(
@@ -86,7 +97,7 @@ def policy_of(
 
 def action_value(problem: Problem, reward: Float[Tensor, "M A"], value: Float[Tensor, " M"]) -> Float[Tensor, "M A"]:
     """Return Q = r + discount * E[V(s')] (the Bellman backup before the maximum)."""
-    return reward + problem.discount * problem.expected_next(value)
+    return torch.add(reward, problem.expected_next(value), alpha=problem.discount)
 
 
 def plan_backup(
@@ -95,8 +106,8 @@ def plan_backup(
     """Return T(V) and the policy that attains it; at temperature 0, what the policy of all best actions gets."""
     q = action_value(problem, reward, value)
     if temperature.any():
-        target, log_policy = soft_backup(q, problem.log_prior, temperature)
-        return target, log_policy.exp()
+        top, _, each, total = _weighed(q, problem.log_prior, temperature)
+        return top + temperature * total.log(), each / total[:, None]
     # Value and derivative are those of one policy, also where actions tie.
     policy = policy_of(q, problem.log_prior, temperature)
     return torch.where(problem.playable, policy * q, 0.0).sum(dim=-1), policy

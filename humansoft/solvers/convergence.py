@@ -43,5 +43,8 @@ def _ends(problem: Problem, system: LinearSystem) -> bool:
     values so large that rounding hides that they grow for ever.
     """
     acting = problem.playable.any(dim=-1)
-    steps = system.apply_inverse(acting.to(problem.log_prior.dtype))
+    try:
+        steps = system.apply_inverse(acting.to(problem.log_prior.dtype))
+    except RuntimeError:  # iterated in vain
+        return False
     return bool(((steps[acting] >= 1 - 1e-6) & (steps[acting] <= _ENDLESS)).all())

@@ -34,12 +34,12 @@ class Derivatives:
 
     Attributes:
         adjoint: the solution (of M states).
-        reward: [M, A, C] change of the reward along each direction.
+        reward: [M, A, C] change of the reward along each direction, or [T, M, A, C] that at each time.
         log_temperature: [M, C] change of the log temperature along each direction.
     """
 
     adjoint: Adjoint
-    reward: Float[Tensor, "M A C"]
+    reward: Float[Tensor, "*T M A C"]
     log_temperature: Float[Tensor, "M C"]
 
     def scores(self, time: Int[Tensor, " N"], state: Int[Tensor, " N"]) -> Float[Tensor, "N A C"]:
@@ -99,7 +99,7 @@ class Derivatives:
     def _gain(self) -> Tensor:
         """[T, M, C] what a step along each direction adds to V at once, later states held."""
         here = self.adjoint
-        gain = torch.einsum("tma,mac->tmc", here.plan, self.reward)
+        gain = torch.einsum("tma,mac->tmc" if self.reward.ndim == 3 else "tma,tmac->tmc", here.plan, self.reward)
         return gain + self.log_temperature * here.uncertainty[..., None] if self._heats else gain
 
     @cached_property
@@ -110,9 +110,10 @@ class Derivatives:
             return (self.reward + problem.discount * problem.expected_next(self.value_change))[None]
         following = torch.zeros_like(self._gain[0])
         found = []
-        for plan, own in zip(self.adjoint.plan.flip(0), self._gain.flip(0), strict=True):
+        now = self.reward.expand(problem.horizon, *self.reward.shape[-3:])
+        for plan, own, change in zip(self.adjoint.plan.flip(0), self._gain.flip(0), now.flip(0), strict=True):
             ahead = problem.discount * problem.expected_next(following)
-            found.append(self.reward + ahead)
+            found.append(change + ahead)
             following = own + _mean(plan, ahead)
         return torch.stack(found[::-1])
 
@@ -127,5 +128,5 @@ def _mean(policy: Float[Tensor, "N A"], table: Float[Tensor, "N A C"]) -> Float[
 
 def _stretches(rows: Tensor, count: int = 0) -> Iterator[slice]:
     """Return the stretch of each row's states, rows without states included as empty stretches."""
-    ends = torch.cumsum(torch.bincount(rows, minlength=count), 0).tolist()
+    ends = torch.cumsum(torch.bincount(rows, minlength=count), 0).cpu().tolist()
     return (slice(low, high) for low, high in zip([0, *ends[:-1]], ends, strict=True))

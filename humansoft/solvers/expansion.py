@@ -1,6 +1,6 @@
 """Expansion: many rows (people, groups) and contexts laid out as one problem in separate blocks."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from humansoft.errors import ModelError
 from humansoft.solvers.problem import Problem
 from humansoft.tasks.task import Task
 
@@ -36,6 +37,30 @@ class Expansion:
         """Return the place in M of each (row, state); the pair must be among those expanded."""
         place: Index = self.block[row, task.context.numpy()[state]] + self.local[state]
         return place
+
+    def on(self, device: torch.device) -> "Expansion":
+        """Return the layout with the problem on a device; what says where states are stays on the CPU."""
+        return replace(self, problem=self.problem.on(device))
+
+    def laid_out(self, rewards: Float[Tensor, "R *T S A"]) -> Float[Tensor, "*T M A"]:
+        """Give each of the M states the reward of its row (all share one where R is 1) and task state.
+
+        What comes out is on the device of the problem, whatever gradient is to flow back.
+        """
+        return self.columns_laid_out(rewards[..., None])[..., 0]
+
+    def columns_laid_out(self, rewards: Float[Tensor, "R *T S A C"]) -> Float[Tensor, "*T M A C"]:
+        """Do so with C columns of rewards."""
+        row = self.row if rewards.shape[0] > 1 else torch.zeros_like(self.row)
+        if rewards.ndim == 4:
+            return rewards[row, self.state].to(self.problem.device)
+        if rewards.shape[1] != self.problem.horizon:
+            horizon = self.problem.horizon
+            raise ModelError(
+                f"the reward [R, T, S, A] has {rewards.shape[1]} times, but "
+                + ("the task has no horizon" if horizon is None else f"the horizon of the task is {horizon}")
+            )
+        return rewards[row, :, self.state].movedim(1, 0).to(self.problem.device)
 
     def position(self, task: Task, seen: "Observations") -> Index:
         """Return where in a time-major table of all M states each of some decisions stands."""
@@ -109,6 +134,6 @@ def expand(task: Task, row: Index, state: Index, num_rows: int, log_prior: Float
         log_prior=prior[flat_state].to(task.features.dtype),
         discount=task.discount,
         horizon=task.horizon,
-        num_blocks=len(pairs),
+        block_sizes=tuple(lengths.tolist()),
     )
     return Expansion(problem, flat_state, torch.from_numpy(np.repeat(pair_row, lengths)), block, local)

@@ -4,14 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from humansoft.solvers.bellman import action_value, log_soft_policy, soft_value
+from humansoft.solvers.bellman import action_value, log_soft_policy, soft_backup, soft_value
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 
 
 def solve_finite_horizon(
     problem: Problem,
-    reward: Float[Tensor, "M A"],
+    reward: Float[Tensor, "*T M A"],
     temperature: Float[Tensor, " M"],
     *,
     plan_hard: bool = False,
@@ -23,7 +23,7 @@ def solve_finite_horizon(
 
     Args:
         problem: the decision process with a horizon.
-        reward: [M, A] reward, the same at every time.
+        reward: [M, A] reward, the same at every time, or [T, M, A] reward of each time.
         temperature: [M] temperature of each state.
         plan_hard: plan with the hard maximum, act softly (the "boltzmann" planner).
 
@@ -32,15 +32,18 @@ def solve_finite_horizon(
     """
     if problem.horizon is None:
         raise ValueError("backward induction needs a horizon")
-    planning = torch.zeros_like(temperature) if plan_hard else temperature
     value = torch.zeros_like(temperature)
     values, qs, log_policies = [], [], []
-    for _ in range(problem.horizon):
-        q = action_value(problem, reward, value)
-        value = soft_value(q, problem.log_prior, planning)
+    for now in reward.expand(problem.horizon, *problem.log_prior.shape).flip(0):
+        q = action_value(problem, now, value)
+        if plan_hard:
+            value = soft_value(q, problem.log_prior, torch.zeros_like(temperature))
+            log_policy = log_soft_policy(q, problem.log_prior, temperature)
+        else:
+            value, log_policy = soft_backup(q, problem.log_prior, temperature)
         values.append(value)
         qs.append(q)
-        log_policies.append(log_soft_policy(q, problem.log_prior, temperature))
+        log_policies.append(log_policy)
     return SoftSolution(
         value=torch.stack(values[::-1]),
         q=torch.stack(qs[::-1]),

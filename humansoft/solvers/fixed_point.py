@@ -99,7 +99,7 @@ def _mixed(targets: list[Tensor], changes: list[Tensor]) -> Tensor:
         return targets[0]
     steps = torch.stack([changes[-1] - c for c in changes[:-1]])
     gram = steps @ steps.T
-    gram = gram + _RIDGE * gram.diagonal().max() * torch.eye(len(gram), dtype=gram.dtype)
+    gram = gram + _RIDGE * gram.diagonal().max() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     weights = torch.linalg.lstsq(gram, (steps @ changes[-1])[:, None]).solution[:, 0]
     mixed: Tensor = targets[-1] - weights @ torch.stack([targets[-1] - t for t in targets[:-1]])
     return mixed

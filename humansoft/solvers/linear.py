@@ -14,7 +14,7 @@ from torch import Tensor
 
 from humansoft.solvers.bellman import plan_backup
 from humansoft.solvers.convergence import scaled
-from humansoft.solvers.linear_system import FactorisedSystem, LinearSystem
+from humansoft.solvers.linear_system import LinearSystem, linear_system
 from humansoft.solvers.newton import Newton
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import Outcome, SolveStatus
@@ -26,7 +26,7 @@ _MOST_SWEEPS = 10_000  # steps of the longest best path that is looked for
 class RescaledSystem(LinearSystem):
     """I - P_pi of a solution, by the factors of the linear equation that gave it."""
 
-    def __init__(self, inner: FactorisedSystem, scale: Tensor) -> None:
+    def __init__(self, inner: LinearSystem, scale: Tensor) -> None:
         """Note the factors and y [M]: I - P_pi = diag(y)^-1 (inner) diag(y)."""
         self.problem, self._inner, self._scale = inner.problem, inner, scale
 
@@ -70,10 +70,10 @@ class Desirability:
             if not torch.isfinite(weights).all():
                 return None
             try:
-                inner = FactorisedSystem(problem, weights)
+                inner = linear_system(problem, weights)
+                scale = inner.apply_inverse((~acting).to(value.dtype))
             except RuntimeError:
                 return None
-            scale = inner.apply_inverse((~acting).to(value.dtype))
             if not bool(((scale > 0) & torch.isfinite(scale)).all()):
                 return None  # no finite value, or out of range: Newton tells which
             value = torch.where(acting, value + temperature * scale.log(), 0.0)

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from humansoft.solvers.bellman import plan_backup, policy_value, prior_policy
 from humansoft.solvers.convergence import diverged, failure, scaled, settled
-from humansoft.solvers.linear_system import FactorisedSystem, IteratedSystem
+from humansoft.solvers.linear_system import IteratedSystem, linear_system
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import Outcome, SolveStatus
 
 _STALL = 1e-6  # corrections this small that no longer shrink are rounding
 _FEW_STATES = 5_000  # of one block: below, factors are cheaper than iterations
-_FORCING = 1e-2  # relative error of an inexact correction far from the solution
+_FORCING = 1e-1  # relative error of an inexact correction far from the solution
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,14 @@ class Newton:
     Attributes:
         tolerance: largest last correction, relative to min(temperature, 1 + |V|).
         max_steps: steps after which the solver gives up.
-        system: how corrections are found: "factorised" (sparse factors), "iterated" (BiCGSTAB to
-            just the precision that a step needs; discount below 1), or "auto", by size.
+        system: how corrections are found: "factorised" (sparse factors, on the CPU), "dense" (dense factors of
+            each block), "iterated" (BiCGSTAB to just the precision that a step needs; discount below 1), or
+            "auto", by structure, size and device.
     """
 
     tolerance: float = 1e-10
     max_steps: int = 100
-    system: Literal["auto", "factorised", "iterated"] = "auto"
+    system: Literal["auto", "factorised", "dense", "iterated"] = "auto"
 
     def value(self, problem: Problem, reward: Tensor, temperature: Tensor, start: Tensor | None) -> Outcome:
         """Find V from a given start, or safely from the reference policy; never raises."""
@@ -50,19 +51,20 @@ class Newton:
         return self._exact(problem, reward, temperature, start)
 
     def _iterates(self, problem: Problem) -> bool:
-        large = len(problem.log_prior) / problem.num_blocks > _FEW_STATES
+        large = problem.largest_block > _FEW_STATES
         return problem.discount < 1 and (self.system == "iterated" or (self.system == "auto" and large))
 
     def _exact(self, problem: Problem, reward: Tensor, temperature: Tensor, value: Tensor) -> Outcome:
         correction = float("inf")
+        kind = None if self.system == "auto" or self.system == "iterated" else self.system
         for step in range(1, self.max_steps + 1):
             before = correction
             target, policy = plan_backup(problem, reward, temperature, value)
             try:
-                system = FactorisedSystem(problem, policy)
+                system = linear_system(problem, policy, kind)
+                change = system.apply_inverse(target - value)
             except RuntimeError:  # exactly singular: this policy never ends
                 return Outcome(value, failure(problem), step, float("inf"))
-            change = system.apply_inverse(target - value)
             value = value + change
             if diverged(value, temperature):
                 return Outcome(value, failure(problem), step, float("inf"))
@@ -88,8 +90,8 @@ class Newton:
             # One step squares the error at best: a correction need not be more precise than that.
             precision = max(min(_FORCING, residual), 0.1 * self.tolerance / residual)
             try:
-                change = IteratedSystem(problem, policy).approximate((target - value).numpy(), precision)
+                change = IteratedSystem(problem, policy).approximate(target - value, precision)
             except RuntimeError:
                 break
-            value = value + torch.from_numpy(change)
+            value = value + change
         return Outcome(value, failure(problem), step, residual)

@@ -1,14 +1,14 @@
 """Problem: the decision process a solver sees."""
 
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from humansoft.solvers.dense_blocks import DenseBlocks, dense_blocks
+from humansoft.solvers.sparse_rows import SparseRows
 from humansoft.solvers.sparsity import Pattern
 
 
@@ -23,7 +23,7 @@ class Problem:
             action cannot be chosen. A state without actions has ended: its value is 0.
         discount: weight of the next step's value.
         horizon: number of decisions, or ``None`` for a stationary problem.
-        num_blocks: number of parts that do not touch.
+        block_sizes: states of each of the parts that do not touch, one part after the other; empty for one part.
     """
 
     successors: Int[Tensor, "M A K"]
@@ -31,7 +31,24 @@ class Problem:
     log_prior: Float[Tensor, "M A"]
     discount: float
     horizon: int | None = None
-    num_blocks: int = 1
+    block_sizes: tuple[int, ...] = ()
+
+    @property
+    def largest_block(self) -> int:
+        """States of the largest part that touches no other."""
+        return max(self.block_sizes, default=len(self.log_prior))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the problem is solved."""
+        return self.log_prior.device
+
+    def on(self, device: torch.device) -> "Problem":
+        """Return the problem on a device (itself where it is there)."""
+        if device == self.device:
+            return self
+        successors, probabilities = self.successors.to(device), self.probabilities.to(device)
+        return replace(self, successors=successors, probabilities=probabilities, log_prior=self.log_prior.to(device))
 
     @cached_property
     def playable(self) -> Tensor:
@@ -39,9 +56,19 @@ class Problem:
         return torch.isfinite(self.log_prior)
 
     @cached_property
+    def kernel(self) -> SparseRows:
+        """P(s' | s, a): a row for each state and action."""
+        return SparseRows(self.successors.flatten(0, 1), self.probabilities.flatten(0, 1), len(self.successors))
+
+    @cached_property
     def pattern(self) -> Pattern:
         """Sparsity pattern of I - discount * P_pi."""
         return Pattern.of(self.successors, self.probabilities * self.playable[:, :, None], self.discount)
+
+    @cached_property
+    def dense_blocks(self) -> tuple[DenseBlocks, ...]:
+        """Where the entries of :attr:`pattern` stand in batches of dense matrices."""
+        return dense_blocks(self.pattern, self.block_sizes or (len(self.log_prior),))
 
     @cached_property
     def is_deterministic(self) -> bool:
@@ -50,46 +77,11 @@ class Problem:
 
     def expected_next(self, value: Tensor) -> Tensor:
         """Return E[value(s') | s, a] as [M, A] of values [M], or as [M, A, C] of C columns of values [M, C]."""
-        found: Tensor = _Product.apply(self._departures, self, value)  # type: ignore[no-untyped-call]
-        return found.view(*self.log_prior.shape, *value.shape[1:])
+        return self.kernel.times(value).view(*self.log_prior.shape, *value.shape[1:])
 
     def flow(self, mass: Tensor) -> Tensor:
-        """Return where mass [M, A] on states and actions goes in one step, as [M]: expected_next transposed."""
-        found: Tensor = _Product.apply(self._arrivals, self, mass.reshape(-1))  # type: ignore[no-untyped-call]
-        return found
+        """Return where mass [M, A] on states and actions goes in one step, as [M]: expected_next transposed.
 
-    @cached_property
-    def _departures(self) -> Tensor:
-        """[M * A, M] transition probabilities as compressed rows: several times faster than gathering successors."""
-        possible = self.probabilities > 0
-        ends = torch.cumsum(possible.sum(dim=-1).ravel(), 0)
-        starts = torch.cat([torch.zeros_like(ends[:1]), ends])
-        return _compressed(starts, self.successors[possible], self.probabilities[possible], len(self.successors))
-
-    @cached_property
-    def _arrivals(self) -> Tensor:
-        """[M, M * A] the same transposed."""
-        columns = self._departures.to_sparse_csc()
-        return _compressed(columns.ccol_indices(), columns.row_indices(), columns.values(), len(self._departures))
-
-
-def _compressed(starts: Tensor, columns: Tensor, entries: Tensor, width: int) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*Sparse CSR tensor support is in beta.*")
-        shape = (len(starts) - 1, width)
-        return torch.sparse_csr_tensor(starts, columns, entries, shape, check_invariants=True)
-
-
-class _Product(torch.autograd.Function):
-    """A sparse matrix of a problem times a dense one; its backward is the other matrix."""
-
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, problem: Problem, dense: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.problem, ctx.departing = problem, matrix is problem._departures
-        product: Tensor = matrix @ dense
-        return product
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:  # noqa: ANN401
-        other = ctx.problem._arrivals if ctx.departing else ctx.problem._departures
-        return None, None, _Product.apply(other, ctx.problem, gradients[0])  # type: ignore[no-untyped-call]
+        Of C columns of mass [M, A, C]: [M, C].
+        """
+        return self.kernel.transposed_times(mass.flatten(0, 1))

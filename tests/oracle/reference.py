@@ -147,9 +147,15 @@ def enumerate_paths(world: World, state: int, length: int) -> list[tuple[tuple[i
 def path_distribution(
     world: World, reward: Array, alpha: float, measure: Array, state: int, length: int
 ) -> tuple[list[tuple[tuple[int, int], ...]], Array]:
-    """Return all paths of a deterministic world and p(path) proportional to measure * exp(sum of r / alpha)."""
+    """Return all paths of a deterministic world and p(path) proportional to measure * exp(sum of r / alpha).
+
+    The reward is [S, A], or [T, S, A] where it changes with time.
+    """
     paths = enumerate_paths(world, state, length)
-    mass = np.array([np.prod([measure[s, a] * np.exp(reward[s, a] / alpha) for s, a in path]) for path in paths])
+    timed = np.broadcast_to(reward, (length, *measure.shape))
+    mass = np.array(
+        [np.prod([measure[s, a] * np.exp(timed[t, s, a] / alpha) for t, (s, a) in enumerate(path)]) for path in paths]
+    )
     return paths, mass
 
 
@@ -161,6 +167,7 @@ def objective_by_enumeration(
     Each of the (A * S)^T paths is visited and weighed by its probability; nothing is recursive in values.
     """
     horizon, size, num_actions = policy.shape
+    reward = np.broadcast_to(reward, policy.shape)
     total = 0.0
     for path in itertools.product(range(num_actions), range(size), repeat=horizon):
         at, probability, gain = state, 1.0, 0.0
@@ -173,7 +180,7 @@ def objective_by_enumeration(
             if probability == 0:
                 break
             bonus = alpha * np.log(policy[t, at, action] / measure[at, action])
-            gain += discount**t * (reward[at, action] - bonus)
+            gain += discount**t * (reward[t, at, action] - bonus)
             at = following
         total += probability * gain
     return total

@@ -1,5 +1,8 @@
 """Every solver against every other and against dense linear algebra; what they say where there is no solution."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,13 @@ from humansoft.parameters import Parameter
 from humansoft.rewards.base import AbstractReward
 from humansoft.solvers.bellman import action_value, policy_of, soft_value
 from humansoft.solvers.exact import Solver, solve_stationary
-from humansoft.solvers.linear_system import FactorisedSystem, IteratedSystem, LinearSystem
+from humansoft.solvers.linear_system import (
+    DenseSystem,
+    FactorisedSystem,
+    IteratedSystem,
+    LinearSystem,
+    linear_system,
+)
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import SolveStatus
 from tests.oracle import reference
@@ -21,6 +30,7 @@ from tests.oracle.worlds import problem_of, random_world, temperatures
 
 SOLVERS: dict[str, Solver] = {
     "newton": hs.Newton(system="factorised"),
+    "dense newton": hs.Newton(system="dense"),
     "inexact newton": hs.Newton(system="iterated"),
     "linear": hs.Desirability(),
     "anderson": hs.Anderson(),
@@ -76,18 +86,94 @@ def test_anderson_needs_far_fewer_sweeps_than_value_iteration() -> None:
     assert sweeps["Anderson"] < sweeps["ValueIteration"] / 4
 
 
-@pytest.mark.parametrize("kind", [FactorisedSystem, IteratedSystem])
+@pytest.mark.parametrize("kind", [FactorisedSystem, DenseSystem, IteratedSystem])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_systems_are_dense_linear_algebra(kind: type[FactorisedSystem | IteratedSystem], transposed: bool) -> None:
+def test_systems_are_dense_linear_algebra(kind: type[LinearSystem], transposed: bool) -> None:
     world, reward, problem = drawn(3, 0.99)
     policy = policy_of(reward, problem.log_prior, temperatures(world, 0.7))
     matrix = np.eye(7) - 0.99 * np.einsum("sa,san->sn", policy.numpy(), world.transition)
     right = np.random.default_rng(0).normal(size=(7, 3))
     expected = np.linalg.solve(matrix.T if transposed else matrix, right)
-    system: LinearSystem = kind(problem, policy)
-    np.testing.assert_allclose(system.apply_inverse(torch.from_numpy(right), transposed), expected, atol=1e-10)
-    column = system.apply_inverse(torch.from_numpy(right[:, 0].copy()), transposed)
-    np.testing.assert_allclose(column, expected[:, 0], atol=1e-10)
+    for _ in range(2):  # the first elimination finds the order in which the others are done
+        system = kind(problem, policy)  # type: ignore[call-arg]
+        np.testing.assert_allclose(system.apply_inverse(torch.from_numpy(right), transposed), expected, atol=1e-10)
+        column = system.apply_inverse(torch.from_numpy(right[:, 0].copy()), transposed)
+        np.testing.assert_allclose(column, expected[:, 0], atol=1e-10)
+
+
+@pytest.mark.parametrize("sizes", [(5, 40, 1, 17, 5, 23), (12, 12, 12), (30,)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_dense_systems_keep_blocks_of_any_size_apart(sizes: tuple[int, ...], transposed: bool) -> None:
+    generator = np.random.default_rng(8)
+    blocks = [random_world(generator, size, 2).transition for size in sizes]
+    total, starts = sum(sizes), np.cumsum((0, *sizes))
+    successors, probabilities = np.zeros((total, 2, max(sizes)), dtype=np.int64), np.zeros((total, 2, max(sizes)))
+    matrix = np.eye(total)
+    policy = generator.dirichlet(np.ones(2), size=total)
+    for size, start, kernel in zip(sizes, starts, blocks, strict=False):
+        own = slice(start, start + size)
+        successors[own] = start
+        successors[own, :, :size] += np.arange(size)
+        probabilities[own, :, :size] = kernel
+        matrix[own, own] -= 0.99 * np.einsum("sa,san->sn", policy[own], kernel)
+    problem = Problem(
+        torch.from_numpy(successors),
+        torch.from_numpy(probabilities),
+        torch.zeros(total, 2, dtype=torch.float64),
+        discount=0.99,
+        block_sizes=sizes,
+    )
+    right = generator.normal(size=(total, 2))
+    found = DenseSystem(problem, torch.from_numpy(policy)).apply_inverse(torch.from_numpy(right), transposed)
+    np.testing.assert_allclose(found, np.linalg.solve(matrix.T if transposed else matrix, right), atol=1e-10)
+
+
+def test_dense_batches_survive_two_threads() -> None:
+    """Torch's batches of more than about 96 states hang or are wrong with two threads on the CPU (SCIENCE 5.4)."""
+    program = """
+import torch
+from humansoft.solvers.linear_system import DenseSystem, FactorisedSystem
+from humansoft.solvers.problem import Problem
+torch.set_num_threads(2)
+blocks, size = 2, 200
+generator = torch.Generator().manual_seed(0)
+within = torch.randint(size, (blocks, size, 2, 9), generator=generator)
+successors = (within + size * torch.arange(blocks)[:, None, None, None]).flatten(0, 1)
+probabilities = torch.rand(successors.shape, generator=generator, dtype=torch.float64)
+probabilities /= probabilities.sum(dim=-1, keepdim=True)
+policy = torch.full((blocks * size, 2), 0.5, dtype=torch.float64)
+problem = Problem(successors, probabilities, torch.zeros_like(policy), 0.99, block_sizes=(size,) * blocks)
+right = torch.rand(blocks * size, 3, generator=generator, dtype=torch.float64)
+for transposed in (False, True):
+    dense, sparse = (kind(problem, policy).apply_inverse(right, transposed) for kind in (DenseSystem, FactorisedSystem))
+    torch.testing.assert_close(dense, sparse, rtol=1e-10, atol=1e-10)
+assert torch.get_num_threads() == 2
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "done", done.stderr
+
+
+def test_a_suitable_system_is_chosen_by_what_elimination_fills() -> None:
+    world = random_world(np.random.default_rng(1), 100, 2)
+    full = problem_of(world, reference.weights(world, "kl"), 0.9)
+    grid = hs.plan(hs.Task.grid("\n".join(["." * 10] * 10), discount=0.9), {"step": -1.0}).expansion.problem
+    for problem, later in ((full, DenseSystem), (grid, FactorisedSystem)):
+        policy = torch.full(problem.log_prior.shape, 1 / problem.log_prior.shape[1], dtype=torch.float64)
+        linear_system(problem, policy)  # only now it is known what is filled
+        assert type(linear_system(problem, policy)) is later
+
+
+def test_iteration_takes_columns_together_and_stops_each_where_it_has_arrived() -> None:
+    world, reward, problem = drawn(4, 0.9)
+    policy = policy_of(reward, problem.log_prior, temperatures(world, 0.7))
+    system = IteratedSystem(problem, policy)
+    matrix = np.eye(7) - 0.9 * np.einsum("sa,san->sn", policy.numpy(), world.transition)
+    scale = np.array([1.0, 1e-12, 0.0])
+    right = np.random.default_rng(0).normal(size=(7, 3))
+    found = system.apply_inverse(torch.from_numpy(right * scale)).numpy()
+    np.testing.assert_allclose(found[:, :2] / scale[:2], np.linalg.solve(matrix, right[:, :2]), atol=1e-11)
+    assert not found[:, 2].any()
 
 
 def test_iteration_gets_help_where_it_stalls() -> None:
