@@ -20,6 +20,7 @@ from torch import Tensor
 from humansoft._types import DTYPE
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.solvers.bellman import prior_policy
+from humansoft.solvers.derivatives import carried_back
 from humansoft.solvers.linear_system import linear_system
 from humansoft.solvers.problem import Problem
 
@@ -107,25 +108,15 @@ def _response(problem: Problem, policy: Tensor, moving: Tensor, known: Tensor | 
     fixed = torch.zeros_like(prior) if known is None else known
     # The last column is what is gained without any of the weights.
     moved = torch.einsum("tma,mak->tmk" if moving.ndim == 3 else "tma,tmak->tmk", policy, moving)
-    gain = torch.cat([moved, _over_actions(policy, fixed + surprise)], dim=-1)
+    gain = torch.cat([moved, (policy * (fixed + surprise)).sum(dim=-1, keepdim=True)], dim=-1)
     if problem.horizon is None:
         value = linear_system(problem, policy[0]).apply_inverse(gain[0])
-        ahead = problem.expected_next(value)[None]
+        ahead = problem.discount * problem.expected_next(value)[None]
     else:
-        following = torch.zeros_like(gain[0])
-        tables = []
-        for own, later in zip(gain.flip(0), policy.flip(0), strict=True):
-            tables.append(problem.expected_next(following))
-            following = own + problem.discount * (later[..., None] * tables[-1]).sum(dim=1)
-        ahead = torch.stack(tables[::-1])
         value = None
-    ahead = problem.discount * ahead
+        ahead = carried_back(problem, policy, gain)
     level = torch.where(problem.playable, prior + fixed + ahead[..., -1], -torch.inf)
-    return Response(moving + ahead[..., :-1], level, value)
-
-
-def _over_actions(policy: Tensor, table: Tensor) -> Tensor:
-    return (policy * table).sum(dim=-1, keepdim=True)
+    return Response(ahead[..., :-1].add_(moving), level, value)
 
 
 def _logit(response: Response, counts: Float[Tensor, "T M A"], weights: Float[Tensor, " K"]) -> Float[Tensor, " K"]:

@@ -26,6 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from humansoft.solvers.adjoint import Adjoint
+from humansoft.solvers.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +108,22 @@ class Derivatives:
         """[T, M, A, C] dQ along each direction."""
         problem = self.adjoint.problem
         if problem.horizon is None:
-            return (self.reward + problem.discount * problem.expected_next(self.value_change))[None]
-        following = torch.zeros_like(self._gain[0])
-        found = []
-        now = self.reward.expand(problem.horizon, *self.reward.shape[-3:])
-        for plan, own, change in zip(self.adjoint.plan.flip(0), self._gain.flip(0), now.flip(0), strict=True):
-            ahead = problem.discount * problem.expected_next(following)
-            found.append(change + ahead)
-            following = own + _mean(plan, ahead)
-        return torch.stack(found[::-1])
+            ahead = (problem.discount * problem.expected_next(self.value_change))[None]
+        else:
+            ahead = carried_back(problem, self.adjoint.plan, self._gain)
+        return ahead.add_(self.reward)
+
+
+def carried_back(
+    problem: Problem, plan: Float[Tensor, "T M A"], gain: Float[Tensor, "T M C"]
+) -> Float[Tensor, "T M A C"]:
+    """Return discount * E[V'] of C columns of values, each the sum of what a plan gains from then on, at each time."""
+    ahead = gain.new_empty((*plan.shape, gain.shape[-1]))
+    following = torch.zeros_like(gain[0])
+    for time in reversed(range(len(gain))):
+        torch.mul(problem.expected_next(following), problem.discount, out=ahead[time])
+        following = gain[time] + _mean(plan[time], ahead[time])
+    return ahead
 
 
 def _mean(policy: Float[Tensor, "N A"], table: Float[Tensor, "N A C"]) -> Float[Tensor, "N C"]:

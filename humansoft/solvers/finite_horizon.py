@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from humansoft.solvers.bellman import action_value, log_soft_policy, soft_backup, soft_value
+from humansoft.solvers.bellman import action_value, log_soft_policy, soft_value
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 
@@ -32,22 +32,20 @@ def solve_finite_horizon(
     """
     if problem.horizon is None:
         raise ValueError("backward induction needs a horizon")
+    planning = torch.zeros_like(temperature) if plan_hard else temperature
     value = torch.zeros_like(temperature)
-    values, qs, log_policies = [], [], []
-    for now in reward.expand(problem.horizon, *problem.log_prior.shape).flip(0):
-        q = action_value(problem, now, value)
-        if plan_hard:
-            value = soft_value(q, problem.log_prior, torch.zeros_like(temperature))
-            log_policy = log_soft_policy(q, problem.log_prior, temperature)
-        else:
-            value, log_policy = soft_backup(q, problem.log_prior, temperature)
+    values, qs = [], []
+    rewards = reward.expand(problem.horizon, *problem.log_prior.shape)
+    for time in reversed(range(problem.horizon)):
+        q = action_value(problem, rewards[time], value)
+        value = soft_value(q, problem.log_prior, planning)
         values.append(value)
         qs.append(q)
-        log_policies.append(log_policy)
+    q = torch.stack(qs[::-1])
     return SoftSolution(
         value=torch.stack(values[::-1]),
-        q=torch.stack(qs[::-1]),
-        log_policy=torch.stack(log_policies[::-1]),
+        q=q,
+        log_policy=log_soft_policy(q, problem.log_prior, temperature),
         status=SolveStatus.CONVERGED,
         num_steps=problem.horizon,
         residual=0.0,
