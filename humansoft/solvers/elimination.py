@@ -87,6 +87,4 @@ def _factor(matrix: csc_array, order: Literal["MMD_AT_PLUS_A", "NATURAL"]) -> Su
     of 100 states, 35 instead of 162 for 2,000 chains of 60 states, .05 instead of .17 for Rust's 90 states, 270 instead
     of 490 for one grid of 100,000 states; with half of the entries or fewer in each of them.
     """
-    return splu(
-        matrix, permc_spec=order, diag_pivot_thresh=0.0, relax=1, panel_size=1, options={"SymmetricMode": True}
-    )
+    return splu(matrix, permc_spec=order, diag_pivot_thresh=0.0, relax=1, panel_size=1, options={"SymmetricMode": True})
