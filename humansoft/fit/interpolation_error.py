@@ -58,7 +58,7 @@ def error_bound(likelihood: InterpolatedLikelihood, full: Float[Tensor, " P"], p
         mine = np.flatnonzero(seen.person == person)
         states = np.flatnonzero(np.isin(model.task.context.numpy(), model.task.context.numpy()[seen.state[mine]]))
         row = np.repeat(seen.row[mine[:1]], len(states))
-        expansion = model.expand(row, states)
+        expansion = model.expand(row, states).on(torch.device("cpu"))
         where = torch.from_numpy(expansion.place(model.task, row, states))
         values, logs = likelihood.tables(full, int(person), states)
         ordered = torch.empty_like(values).index_copy_(1, where, values)
@@ -75,7 +75,8 @@ def _of_person(
 ) -> float:
     """Return the bound of one person, whose states are laid out."""
     problem = expansion.problem
-    reward = likelihood.directions.reward_at(full[: -len(likelihood.model.groups)])[0, expansion.state]
+    rewards = likelihood.directions.reward_at(full[: -len(likelihood.model.groups)])
+    reward = expansion.laid_out(rewards).expand(len(values), *problem.log_prior.shape)  # of each time
     alpha = float(full[len(full) - len(likelihood.model.groups) :][int(expansion.row[0])].exp())
     temperature = torch.full((len(expansion.state),), alpha, dtype=DTYPE)
     hard = likelihood.model.planner == "boltzmann"
@@ -83,7 +84,7 @@ def _of_person(
     worst, error = 0.0, 0.0
     for time in reversed(range(len(values))):
         following = values[time] if problem.horizon is None else _later(values, time)
-        target, policy = plan_backup(problem, reward, planning, following)
+        target, policy = plan_backup(problem, reward[time], planning, following)
         residual = float((target - values[time]).abs().max())
         if problem.horizon is not None:
             error = residual + problem.discount * error
@@ -92,7 +93,7 @@ def _of_person(
         else:
             acting = problem.playable.any(dim=-1).to(DTYPE)
             error = residual * float(linear_system(problem, policy).apply_inverse(acting).max())
-        q = action_value(problem, reward, following)
+        q = action_value(problem, reward[time], following)
         exact = log_soft_policy(q, problem.log_prior, temperature)
         apart = float((exact - logs[time])[problem.playable].abs().max())
         worst = max(worst, apart + 2 * error / alpha)

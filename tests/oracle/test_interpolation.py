@@ -15,6 +15,7 @@ from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood, likelihood_of
 from humansoft.fit.interpolation_error import error_bound
 from humansoft.planners import PLANNERS, Planner
+from tests.oracle.test_rewards_of_each_time import HORIZON, Deadline
 from tests.oracle.worlds import random_world, task_of
 
 PEOPLE = 80
@@ -112,6 +113,21 @@ def test_a_change_of_reward_is_one_more_column() -> None:
     task = pair.exact.model.task
     shift = torch.from_numpy(np.random.default_rng(0).normal(size=tuple(task.available.shape)))
     close(pair.interpolated.jacobian(pair.point, shift), pair.exact.jacobian(pair.point, shift), 1e-7)
+
+
+@pytest.mark.parametrize("bent", [False, True])
+def test_rewards_of_each_time_are_interpolated_too(bent: bool) -> None:
+    task = hs.Task.grid("S..G\n.#..", discount=0.9, slip=0.2, horizon=HORIZON)
+    people = {f"p{b}": float(np.exp(0.5 * np.sin(b))) for b in range(PEOPLE)}
+    log = hs.simulate(hs.plan(task, Deadline(), people), 3, seed=1)
+    bound = hs.SoftOptimalModel(task, Deadline(bent), hs.PerSubject()).bind(log)
+    exact, ours = (kind(bound, bound.observe(log)) for kind in (ExactLikelihood, InterpolatedLikelihood))
+    point = torch.tensor([-0.5, -0.2, *np.log(list(people.values()))], dtype=torch.float64)
+    np.testing.assert_allclose(ours.by_person(point), exact.by_person(point), atol=1e-8)
+    close(ours.gradient(point), exact.gradient(point), 1e-8)
+    close(dense(ours.hessian(point)), dense(exact.hessian(point)), 1e-6)
+    assert isinstance(ours, InterpolatedLikelihood)
+    assert error_bound(ours, point, np.array([0, 40])).max() < 1e-6
 
 
 def test_temperatures_at_the_ends_of_the_scale_are_met() -> None:
