@@ -22,7 +22,7 @@ from humansoft.solvers.exact import Solver, feasible_bound, solve_stationary
 from humansoft.solvers.expansion import Expansion, Observations, expand
 from humansoft.solvers.finite_horizon import solve_finite_horizon
 from humansoft.solvers.policy import Policy
-from humansoft.solvers.solution import Outcome, SoftSolution, SolveStatus
+from humansoft.solvers.solution import SoftSolution, SolveStatus
 from humansoft.tasks.comparison import same_task
 from humansoft.tasks.task import Task
 from humansoft.temperature import (
@@ -212,7 +212,6 @@ class SoftOptimalModel(nn.Module):
         *,
         differentiable: bool = True,
         start: Tensor | None = None,
-        solved: Outcome | None = None,
     ) -> SoftSolution:
         """Solve for all people at once; gradients reach the reward and ``log_temperature``.
 
@@ -220,7 +219,6 @@ class SoftOptimalModel(nn.Module):
             expansion: the (row, context) pairs to solve for.
             differentiable: whether first derivatives are wanted.
             start: [M] value to start from.
-            solved: what was found at these very parameters before.
         """
         rewards = self.reward(self.task)
         unknown = (self._average @ self.log_temperature)[None]
@@ -239,7 +237,6 @@ class SoftOptimalModel(nn.Module):
             plan_hard=hard,
             solver=self.solver,
             start=start,
-            solved=solved,
             differentiable=differentiable,
         )
 

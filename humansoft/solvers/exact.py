@@ -11,7 +11,7 @@ from humansoft.solvers.fixed_point import Anderson, ValueIteration
 from humansoft.solvers.linear import Desirability
 from humansoft.solvers.newton import Newton
 from humansoft.solvers.problem import Problem
-from humansoft.solvers.solution import Outcome, SoftSolution, SolveStatus
+from humansoft.solvers.solution import SoftSolution, SolveStatus
 
 Solver = Newton | Desirability | Anderson | ValueIteration
 
@@ -24,7 +24,6 @@ def solve_stationary(
     plan_hard: bool = False,
     solver: Solver | None = None,
     start: Float[Tensor, " M"] | None = None,
-    solved: Outcome | None = None,
     differentiable: bool = True,
 ) -> SoftSolution:
     """Solve a stationary problem; derivatives pass by the implicit function theorem.
@@ -36,7 +35,6 @@ def solve_stationary(
         plan_hard: plan with the hard maximum, act softly (the "boltzmann" planner).
         solver: how to solve; by default the linear solve where it applies, else Newton.
         start: a value to start from.
-        solved: what a solver found for these very numbers before.
         differentiable: take one more Newton step with autograd, which carries exact first derivatives.
 
     Returns:
@@ -44,7 +42,7 @@ def solve_stationary(
     """
     planning = torch.zeros_like(temperature) if plan_hard else temperature
     with torch.no_grad():
-        found = solved or (solver or Desirability()).value(problem, reward.detach(), planning.detach(), start)
+        found = (solver or Desirability()).value(problem, reward.detach(), planning.detach(), start)
     value = found.value.detach()
     if found.status is SolveStatus.CONVERGED and differentiable:
         value = newton_step(problem, reward, planning, value, found.system)

@@ -64,7 +64,3 @@ class SoftSolution:
     num_steps: int
     residual: float
     system: LinearSystem | None = None
-
-    def outcome(self) -> Outcome:
-        """Return what the value solver found, to be used again at the same numbers."""
-        return Outcome(self.value.detach(), self.status, self.num_steps, self.residual, self.system)
