@@ -7,7 +7,7 @@ again from new data, so that a code cannot change its meaning.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import SupportsIndex
+from typing import SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ class Labels:
 
     Attributes:
         kind: what is labelled ("state", "action", "subject", ...), used in messages.
-        values: the labels; states of several columns are tuples.
+        values: the labels, a tuple or (of pairs) what acts like one; states of several columns are tuples.
 
     Example:
         >>> actions = Labels("action", ("left", "right"))
@@ -63,7 +63,10 @@ class Labels:
 
     def encode(self, labels: Iterable[Hashable]) -> Codes:
         """Return the code of each label, -1 where it is unknown."""
-        return np.fromiter((self._code(label) for label in labels), dtype=np.int64)
+        wanted = list(labels)
+        if bool in self._types or bool in map(type, wanted):
+            return np.fromiter((self._code(label) for label in wanted), dtype=np.int64)
+        return np.fromiter((self._index.get(label, -1) for label in wanted), dtype=np.int64)
 
     def decode(self, codes: Iterable[SupportsIndex]) -> list[Hashable]:
         """Return the label of each code, ``None`` for -1."""
@@ -82,6 +85,77 @@ class Labels:
         except TypeError:  # labels of different types have no order of their own
             distinct.sort(key=lambda v: (type(v).__name__, str(v)))
         return cls(kind, tuple(distinct))
+
+
+class Pairs(Sequence[Hashable]):
+    """All pairs of an outer and an inner label, outer by outer, never spelled out."""
+
+    def __init__(self, outer: Sequence[Hashable], inner: Sequence[Hashable]) -> None:
+        """Note what is paired."""
+        self.outer, self.inner = outer, inner
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.outer) * len(self.inner)
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> tuple[Hashable, Hashable]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Hashable]: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> Hashable | Sequence[Hashable]:
+        """Return the pair at a place, or a list of them."""
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        at = place.__index__() + (len(self) if place.__index__() < 0 else 0)
+        if not 0 <= at < len(self):
+            raise IndexError(f"there are {len(self)} pairs, none at {place}")
+        one, two = divmod(at, len(self.inner))
+        return self.outer[one], self.inner[two]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same labels are paired."""
+        return isinstance(other, Pairs) and (self.outer, self.inner) == (other.outer, other.inner)
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash((tuple(self.outer), tuple(self.inner)))
+
+
+class PairLabels(Labels):
+    """The labels ``(outer, inner)`` of all pairs; millions of them take no memory.
+
+    Example:
+        >>> states = PairLabels("state", Labels("goal", ("home", "work")), Labels("link", (1, 2, 3)))
+        >>> states.encode([("work", 1), ("work", 4)]), states.decode([5])
+        (array([ 3, -1]), [('work', 3)])
+    """
+
+    outer: Labels
+    inner: Labels
+
+    def __init__(self, kind: str, outer: Labels, inner: Labels) -> None:
+        """Note what is paired."""
+        for name, value in (("kind", kind), ("values", Pairs(outer.values, inner.values)), ("outer", outer)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "inner", inner)
+
+    def _code(self, value: Hashable) -> int:
+        if not (isinstance(value, tuple) and len(value) == 2):
+            return -1
+        one, two = self.outer._code(value[0]), self.inner._code(value[1])
+        return -1 if min(one, two) < 0 else one * len(self.inner) + two
+
+    def encode(self, labels: Iterable[Hashable]) -> Codes:
+        """Return the code of each label, -1 where it is unknown."""
+        wanted = [v if isinstance(v, tuple) and len(v) == 2 else (None, None) for v in labels]
+        one, two = self.outer.encode(v[0] for v in wanted), self.inner.encode(v[1] for v in wanted)
+        return np.where((one < 0) | (two < 0), -1, one * len(self.inner) + two)
+
+    def suggest(self, value: Hashable) -> str:
+        """Return the "did you mean" half-sentence for an unknown pair: of the part that is unknown."""
+        if not (isinstance(value, tuple) and len(value) == 2):
+            return f" Write it as a pair ({self.outer.kind}, {self.inner.kind})."
+        return self.inner.suggest(value[1]) if value[0] in self.outer else self.outer.suggest(value[0])
 
 
 @dataclass(frozen=True)

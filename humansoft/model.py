@@ -15,15 +15,18 @@ from humansoft.data.log import BehaviorLog
 from humansoft.devices import usable
 from humansoft.errors import ModelError, SolveError, did_you_mean
 from humansoft.parameters import Parameters
-from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior
+from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior, refuse_for_networks
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.solvers.exact import Solver, feasible_bound, solve_stationary
 from humansoft.solvers.expansion import Expansion, Observations, expand
 from humansoft.solvers.finite_horizon import solve_finite_horizon
+from humansoft.solvers.goal_expansion import GoalExpansion, expand_goals
+from humansoft.solvers.goals import solve_goals
 from humansoft.solvers.policy import Policy
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 from humansoft.tasks.comparison import same_task
+from humansoft.tasks.lookup import action_codes
 from humansoft.tasks.task import Task
 from humansoft.temperature import (
     AVERAGE_PERSON,
@@ -77,6 +80,8 @@ class SoftOptimalModel(nn.Module):
         super().__init__()
         if planner not in PLANNERS:
             raise ModelError(f"there is no planner {planner!r}.{did_you_mean(planner, PLANNERS)}")
+        if task.goals is not None:
+            refuse_for_networks(planner, prior, solver, usable(device))
         self.task = task
         self.reward = copy.deepcopy(reward) if reward is not None else LinearReward()
         self.temperature = temperature or Fixed(1.0)
@@ -188,13 +193,14 @@ class SoftOptimalModel(nn.Module):
         """
         row_of_subject, _ = self.rows_of(log)
         timed = self.task.horizon is not None
+        state = self.task.states.encode(log.codebook.states.values)[log.state]
+        action = action_codes(self.task, log.codebook.actions, state, log.action)
         if by == "decision":
-            state = self.task.states.encode(log.codebook.states.values)[log.state]
-            action = np.r_[self.task.actions.encode(log.codebook.actions.values), 0][log.action]
+            action = np.where(log.responded, action, 0)
             subject, unit, time = log.subject, np.arange(len(log)), log.time
             weight = np.where(log.responded, log.weight, 0.0)
         else:
-            counts = log.counts(self.task.states, self.task.actions, by=by, timed=timed)
+            counts = log.counts_of(state, action, by=by, timed=timed)
             state, action, time, weight = counts.state, counts.action, counts.time, counts.weight
             subject, unit = counts.subject, counts.unit
         person = self.subjects.encode(log.codebook.subjects.values)[subject]
@@ -203,6 +209,8 @@ class SoftOptimalModel(nn.Module):
 
     def expand(self, row: Index, state: Index) -> Expansion:
         """Lay out the (row, context) pairs that occur, under this model's reference policy."""
+        if self.task.goals is not None:
+            return expand_goals(self.task, row, state, self._num_rows, is_counted=self.planner == "kl")
         reference = log_prior(self.task, self.planner, self.prior)
         return expand(self.task, row, state, self._num_rows, reference).on(self.device)
 
@@ -225,6 +233,10 @@ class SoftOptimalModel(nn.Module):
         row_temperature = torch.cat([self.log_temperature[self.temperature_row()], unknown]).exp()
         if rewards.shape[0] > 1:
             rewards = torch.cat([rewards, rewards.mean(dim=0, keepdim=True)])
+        if isinstance(expansion, GoalExpansion):
+            found = solve_goals(expansion, rewards, row_temperature)
+            if found.status is not SolveStatus.OUT_OF_RANGE or not expansion.can_be_spelled_out:
+                return found
         reward = expansion.laid_out(rewards)
         temperature = row_temperature[expansion.row].to(expansion.problem.device)
         hard = self.planner == "boltzmann"
@@ -271,9 +283,8 @@ class SoftOptimalModel(nn.Module):
         expansion = self.expand(observations.row, observations.state)
         solution = self(expansion, **options)
         self.require_solved(solution, expansion)
-        table: Tensor = solution.log_policy.reshape(-1, len(self.task.actions))
-        place = torch.from_numpy(expansion.position(self.task, observations)).to(table.device)
-        return table[place].cpu()
+        found: Tensor = solution.log_policy_at(expansion.position(self.task, observations))
+        return found
 
     def require_solved(self, solution: SoftSolution, expansion: Expansion) -> None:
         """Raise the solver's sentence, with the feasible bound where there is one."""
@@ -314,5 +325,4 @@ class SoftOptimalModel(nn.Module):
             solution = self(expansion, differentiable=False)
         self.require_solved(solution, expansion)
         here = torch.device("cpu")
-        value, log_policy = solution.value.to(here), solution.log_policy.to(here)
-        return Policy(self.task, subjects, row, expansion.on(here), value, log_policy)
+        return Policy(self.task, subjects, row, expansion.on(here), solution.on(here))

@@ -31,6 +31,23 @@ def log_prior(task: Task, planner: Planner, prior: Float[Tensor, "S A"] | None) 
     return torch.where(task.playable, reference, -torch.inf)
 
 
+def refuse_for_networks(planner: Planner, prior: object, solver: object, device: torch.device) -> None:
+    """Refuse what a network, solved for all its goals at once, does not offer.
+
+    Raises:
+        ModelError: all of it at once.
+    """
+    with Problems("the model of a network", ModelError) as problems:
+        if planner == "boltzmann":
+            problems.add("planner 'boltzmann' is not offered for networks; use 'entropy' or 'kl'")
+        if prior is not None:
+            problems.add("a network has no table of states and actions for prior=; planner='kl' weighs all turns alike")
+        if solver is not None:
+            problems.add("a network has its own solver; leave out solver=")
+        if device.type != "cpu":
+            problems.add("a network is solved on the CPU; leave out device=")
+
+
 def checked_prior(prior: npt.ArrayLike, task: Task, planner: Planner) -> Float[Tensor, "S A"]:
     """Return a user's reference policy [S, A] as a tensor.
 

@@ -9,9 +9,11 @@ import pandas as pd
 from humansoft.catalogue.dataset import DECISION_COLUMNS, Tables
 from humansoft.data.log import BehaviorLog
 from humansoft.data.readers import build_log
+from humansoft.tasks.task import Task
 
 TRIPS, NETWORK = "trips.csv.gz", "network.csv.gz"
 RAW_COLUMNS = ("trip", "dest_link", "t", "link", "next_link", "fold")
+NETWORK_COLUMNS = ("from_link", "to_link", "travel_time_min", "left_turn", "link_constant", "u_turn", "is_destination")
 
 FEATURES = ("travel_time", "left_turn", "link_constant", "u_turn")
 """What a turn costs in the published model, in the order of the paper's table."""
@@ -53,27 +55,18 @@ def decisions(trips: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def network(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the road network as a long table of turns, shared by all destinations.
+def load_task(tables: Tables) -> Task:
+    """Return the road network, which trips to all destinations share.
 
-    A turn with ``terminal`` true leads into the dummy link of one destination (its
-    ``next_state``) and is allowed only on trips to that destination.
-
-    Args:
-        table: the table ``network``, one row a turn.
-
-    Returns:
-        Columns state, action, next_state (action and next state are the link entered),
-        probability (1), terminal and the features travel_time (minutes of the link entered),
-        left_turn, link_constant and u_turn (0 or 1).
+    Features are those of the published model: travel_time (minutes on the link entered), left_turn, link_constant
+    and u_turn (0 or 1).
     """
-    links = {"state": "from_link", "action": "to_link", "next_state": "to_link"}
-    features = {name: name for name in FEATURES} | {"travel_time": "travel_time_min"}
-    return pd.DataFrame(
-        {
-            **{name: table[column] for name, column in links.items()},
-            "probability": 1.0,
-            "terminal": table["is_destination"] == 1,
-            **{name: table[column].astype(float) for name, column in features.items()},
-        }
+    table = tables.frame(NETWORK, NETWORK_COLUMNS).rename(columns={"travel_time_min": "travel_time"})
+    return Task.network(
+        table,
+        source="from_link",
+        target="to_link",
+        goals=table.loc[table["is_destination"] == 1, "to_link"].drop_duplicates().tolist(),
+        features=FEATURES,
+        units={"travel_time": "per minute", "left_turn": "per turn", "link_constant": "per link", "u_turn": "per turn"},
     )

@@ -79,7 +79,7 @@ class Dataset:
         table: file that a single file given as ``path`` stands for; several for two halves of one.
         others: further files that are needed.
         read_log: makes the log of the files.
-        build_task: makes the task of the files; ``None`` while there is none.
+        build_task: makes the task of the files.
         path_brings_games: the task is learned from the data set's own games, so that ``path`` brings
             other games of the same task instead of another copy of the data.
     """
@@ -92,7 +92,7 @@ class Dataset:
     table: tuple[str, ...]
     others: tuple[str, ...]
     read_log: Callable[[Tables], BehaviorLog]
-    build_task: Callable[[Tables], Task] | None
+    build_task: Callable[[Tables], Task]
     path_brings_games: bool = False
 
     @property

@@ -30,7 +30,7 @@ def load_dataset(name: str, path: str | Path | None = None) -> tuple[BehaviorLog
     ``tower_of_london``          balls on pegs; states (target, board)
     ``tartarus_maze``            walking to a hidden goal; states (maze, module)
     ``kw97_careers``             school, home and work, year by year; states (age, years in each, last)
-    ``borlange_routes``          car routes; log and tables only, see :func:`load_log`
+    ``borlange_routes``          car routes through a town; states (destination, link)
     ===========================  ==============================================================
 
     Args:
@@ -42,7 +42,7 @@ def load_dataset(name: str, path: str | Path | None = None) -> tuple[BehaviorLog
             for the main one.
 
     Raises:
-        DatasetError: unknown name, files that are nowhere to be had, or no task yet.
+        DatasetError: unknown name, or files that are nowhere to be had.
         LogError: the rows at ``path`` are not valid.
 
     Example:
@@ -51,11 +51,6 @@ def load_dataset(name: str, path: str | Path | None = None) -> tuple[BehaviorLog
         (19128, 16, 0.95)
     """
     dataset = _find(name)
-    if dataset.build_task is None:
-        raise DatasetError(
-            f"data set {name!r} has no task yet; load_log({name!r}) gives its log, "
-            f"and load_table({name!r}, table) its tables {', '.join(_tables_of(dataset))}"
-        )
     log = load_log(name, path)
     own = None if dataset.path_brings_games else path
     return log, dataset.build_task(sources.locate(dataset, own))
@@ -104,8 +99,7 @@ def list_datasets() -> pd.DataFrame:
 
     Returns:
         One row a name: title, people (missing where they are not recorded), decisions, licence,
-        bundled (comes with the package), available (folder on this machine, "" where there is none),
-        has_task (false: only the log can be loaded).
+        bundled (comes with the package), available (folder on this machine, "" where there is none).
 
     Example:
         >>> list_datasets().query("bundled")["name"].tolist()[:2]
@@ -123,7 +117,6 @@ def list_datasets() -> pd.DataFrame:
                 "licence": card.licence,
                 "bundled": place is not None and place[0] == "bundled",
                 "available": str(place[1]) if place else "",
-                "has_task": dataset.build_task is not None,
             }
         )
     return pd.DataFrame(rows).astype({"people": "Int64"})

@@ -78,9 +78,9 @@ _ALL = (
         people=None,
         decisions=37_167,
         table=(borlange_routes.TRIPS,),
-        others=(),
+        others=(borlange_routes.NETWORK,),
         read_log=borlange_routes.load_log,
-        build_task=None,
+        build_task=borlange_routes.load_task,
     ),
     Dataset(
         name="tower_of_london",

@@ -95,9 +95,6 @@ def _print_datasets(known: pd.DataFrame) -> None:
     }
     print_table("Data sets", cells, text=("name", "licence", "here"), most=len(known))
     say("here: bundled with the package, on this machine (yes), or to be downloaded on first use (no).")
-    without = known.loc[~known["has_task"], "name"].tolist()
-    if without:
-        say(f"{', '.join(without)}: log only, its task is yours to describe (--task).")
     say("`humansoft datasets NAME` shows the card of one: columns, licence, citation, caveats.")
 
 

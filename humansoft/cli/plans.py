@@ -15,6 +15,7 @@ from humansoft.errors import UsageError
 from humansoft.planners import PLANNERS
 from humansoft.planning import plan
 from humansoft.solvers.policy import Policy
+from humansoft.tasks.lookup import require_tables
 from humansoft.tasks.task import Task
 
 
@@ -50,6 +51,7 @@ def run_plan(
 def tabulate(policy: Policy) -> pd.DataFrame:
     """Return one row a state (and step, with a horizon): value, likeliest action, all probabilities."""
     task = policy.task
+    require_tables(task, "the table of a plan")
     state = np.arange(len(task.states))
     nobody = np.zeros_like(state)
     place = policy.expansion.place(task, policy.row[nobody], state)

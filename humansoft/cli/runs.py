@@ -68,7 +68,11 @@ def print_predictions(everything: pd.DataFrame, most: int = MOST_ROWS) -> None:
     """Print the first predictions: what was done, and what was expected."""
     table = everything.head(most)
     actions = [str(name) for name in table.columns if str(name).startswith("p_")]
-    likeliest = table[actions].to_numpy(dtype=float).argmax(axis=1)
+    likeliest: list[object] = [
+        actions[code].removeprefix("p_") for code in table[actions].to_numpy(dtype=float).argmax(axis=1)
+    ]
+    if "turn_1" in table.columns:  # of a network: where that turn leads
+        likeliest = [table[name].iloc[row] for row, name in enumerate(likeliest)]
     cells = {
         "row": labels(table["row"]),
         "subject": labels(table["subject"]),
@@ -76,7 +80,7 @@ def print_predictions(everything: pd.DataFrame, most: int = MOST_ROWS) -> None:
         "state": labels(table["state"]),
         "done": labels(table["action"]),
         "probability": numbers(table["probability"]),
-        "likeliest": [actions[code].removeprefix("p_") for code in likeliest],
+        "likeliest": labels(likeliest),
     }
     print_table("Predictions", cells, text=("subject", "state", "done", "likeliest"), total=len(everything))
 

@@ -246,17 +246,20 @@ class BehaviorLog:
         Raises:
             LogError: episodes or times of a counted log, which has none.
         """
+        state = states.encode(self.codebook.states.values)[self.state]
+        return self.counts_of(state, np.r_[actions.encode(self.codebook.actions.values), NONE][self.action], by, timed)
+
+    def counts_of(self, state: Codes, action: Codes, by: str = "subject", timed: bool = False) -> Counts:
+        """Count decisions given a task's code of each state [N] and action [N]; see :meth:`counts`."""
         if by == "episode" or timed:
             self.require_episodes(f"read it without counted=True to count decisions by {'time' if timed else by}")
-        to_state = states.encode(self.codebook.states.values)
-        to_action = actions.encode(self.codebook.actions.values)
         kept = self.responded
         keys = [
             self.subject[kept],
             getattr(self, by)[kept],
             self.time[kept] if timed else np.zeros(int(kept.sum()), dtype=np.int64),
-            to_state[self.state[kept]],
-            to_action[self.action[kept]],
+            state[kept],
+            action[kept],
         ]
         return Counts.of(keys, self.weight[kept])
 

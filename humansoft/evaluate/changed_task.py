@@ -17,6 +17,7 @@ from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
 from humansoft.solvers.expansion import Observations
 from humansoft.solvers.policy import Policy
+from humansoft.tasks.lookup import require_tables
 from humansoft.tasks.task import Task
 
 Real = npt.NDArray[np.float64]
@@ -29,6 +30,8 @@ def require_same_question(fit: Fit, task: Task, prior: npt.ArrayLike | None) -> 
         ModelError: all that differs, at once.
     """
     old, model = fit.model.task, fit.model
+    for asked in (old, task):
+        require_tables(asked, "counterfactual()")
     with Problems("the fitted people cannot be asked about this task", ModelError) as problems:
         for label in task.actions.values:
             if label not in old.actions:

@@ -187,6 +187,8 @@ def other_planner(fit: Fit) -> tuple[str, float]:
     model = fit.model
     if model.planner not in ("kl", "entropy") or model.prior is not None or model.task.horizon is not None:
         return "", 0.0
+    if model.task.goals is not None:  # on a network, links differ in their turns
+        return "", 0.0
     weights = [row for row in model.table.rows if row.kind == "reward" and row.fixed != 0.0]
     acting = model.task.playable
     options = acting.sum(dim=-1)[acting.any(dim=-1)]

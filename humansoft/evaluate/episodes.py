@@ -36,6 +36,8 @@ def episode_log_probs(policy: Policy, log: BehaviorLog, *, transitions: bool = T
         >>> len(hs.episode_log_probs(policy, log))
         3
     """
+    if policy.task.goals is not None:
+        transitions = False  # every turn is certain to lead where it leads
     log.require_episodes("an episode as a whole has no probability then")
     require_valid(log, policy.task)
     strangers = [label for label in log.subjects if label not in policy.subjects]

@@ -1,6 +1,6 @@
 """predict: the probability of every action, decision by decision."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, UsageError, did_you_mean, shortlist
 from humansoft.fit.result import Fit
+from humansoft.tasks.lookup import action_codes, action_labels
+from humansoft.tasks.task import Task
 from humansoft.threads import one_thread
 
 OnUnknown = Literal["average", "raise"]
@@ -29,7 +31,8 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
 
     Returns:
         One row a decision, in the order of the user's table: row, subject, episode, step, state,
-        action, then ``p_<action>`` for every action, ``probability`` and ``log_prob`` of the action
+        action, then ``p_<action>`` for every action (of a network: the link that each turn enters, ``turn_1``, ...,
+        and ``p_turn_1``, ...), ``probability`` and ``log_prob`` of the action
         taken (missing where there was no response), ``num_options`` and ``subject_known``. Of a
         counted log: one row a distinct decision, in episode 1 and at step 0.
 
@@ -46,8 +49,9 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
     """
     require_valid(log, fit.model.task)
     logs, known = log_probabilities(fit, log, on_unknown)
-    action = fit.model.task.actions.encode(log.codebook.actions.values)
-    chosen = np.where(log.responded, np.r_[action, 0][log.action], 0)
+    task = fit.model.task
+    state = task.states.encode(log.codebook.states.values)[log.state]
+    chosen = np.where(log.responded, action_codes(task, log.codebook.actions, state, log.action), 0)
     log_prob = np.where(log.responded, logs[np.arange(len(log)), chosen], np.nan)
     columns = log.columns
     table = pd.DataFrame(
@@ -58,7 +62,8 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
             "step": log.step,
             "state": log.codebook.states.decode(log.state),
             "action": log.codebook.actions.decode(log.action),
-            **{f"p_{label}": np.exp(logs[:, a]) for a, label in enumerate(fit.model.task.actions.values)},
+            **_turns(task, state, logs),
+            **{f"p_{label}": np.exp(logs[:, a]) for a, label in enumerate(task.actions.values)},
             "probability": np.exp(log_prob),
             "log_prob": log_prob,
             "num_options": np.isfinite(logs).sum(axis=1),
@@ -66,6 +71,16 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
         }
     )
     return table.sort_values("row", kind="stable").reset_index(drop=True)
+
+
+def _turns(task: Task, state: npt.NDArray[np.int64], logs: npt.NDArray[np.float64]) -> "dict[str, pd.Series[Any]]":
+    """Return the link that each turn of a network enters; the actions of other tasks have one name everywhere."""
+    if task.goals is None:
+        return {}
+    return {
+        str(label): pd.Series(action_labels(task, state, np.where(np.isfinite(logs[:, a]), a, -1)), dtype=object)
+        for a, label in enumerate(task.actions.values)
+    }
 
 
 @one_thread()

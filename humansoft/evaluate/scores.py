@@ -12,6 +12,8 @@ from humansoft.errors import LogError, UsageError, did_you_mean
 from humansoft.evaluate.baselines import BASELINES
 from humansoft.evaluate.predict import OnUnknown, log_probabilities
 from humansoft.fit.result import Fit
+from humansoft.tasks.lookup import action_codes, playable_in, require_tables
+from humansoft.tasks.task import Task
 
 Real = npt.NDArray[np.float64]
 
@@ -28,7 +30,7 @@ def score(
         fit: a fitted model.
         log: decisions of the same task, best ones that were held out.
         baselines: "all", "none" or names among "uniform", "marginal", "empirical_policy",
-            "multinomial_logit".
+            "multinomial_logit" (of a network, where turns differ from link to link: "uniform").
         on_unknown: "raise" refuses people the fit does not know.
 
     Returns:
@@ -50,36 +52,42 @@ def score(
         >>> bool(table.loc["model", "nats_per_decision"] < table.loc["marginal", "nats_per_decision"])
         True
     """
-    names = _names(baselines)
     task = fit.model.task
+    names = _names(baselines, task)
     require_valid(log, task)
     logs, known = log_probabilities(fit, log, on_unknown)
     counted = log.responded & (np.isfinite(logs).sum(axis=1) > 1)
     if not counted.any():
         raise LogError(f"{log.source}: no decision has both a response and more than one option; nothing to score")
     state = task.states.encode(log.codebook.states.values)[log.state][counted]
-    action = task.actions.encode(log.codebook.actions.values)[log.action[counted]]
+    action = action_codes(task, log.codebook.actions, state, log.action[counted])
     weight = log.weight[counted]
     strangers = int((~known[np.unique(log.subject)]).sum())
     rows = {"model": _row(logs[counted], action, weight, strangers)}
-    counts = np.zeros((len(task.states), len(task.actions)))
-    np.add.at(counts, (fit.training.counts["state"], fit.training.counts["action"]), fit.training.counts["weight"])
-    for name in names:
-        with np.errstate(divide="ignore"):  # an unavailable action has log probability -inf
-            table = np.log(BASELINES[name](task, counts)[state])
-        rows[name] = _row(table, action, weight, 0)
+    with np.errstate(divide="ignore"):  # an unavailable action has log probability -inf
+        if task.goals is not None:  # of a network, "uniform" alone
+            options = playable_in(task, state)
+            tables = {name: np.log(options / options.sum(axis=1, keepdims=True)) for name in names}
+        else:
+            counts = np.zeros((len(task.states), len(task.actions)))
+            seen = fit.training.counts
+            np.add.at(counts, (seen["state"], seen["action"]), seen["weight"])
+            tables = {name: np.log(BASELINES[name](task, counts)[state]) for name in names}
+    rows |= {name: _row(table, action, weight, 0) for name, table in tables.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("predictor")
 
 
-def _names(baselines: str | Sequence[str]) -> list[str]:
+def _names(baselines: str | Sequence[str], task: Task) -> list[str]:
     if baselines == "all":
-        return list(BASELINES)
+        return ["uniform"] if task.goals is not None else list(BASELINES)
     if baselines == "none":
         return []
     names = [baselines] if isinstance(baselines, str) else list(baselines)
     for name in names:
         if name not in BASELINES:
             raise UsageError(f"there is no baseline {name!r}.{did_you_mean(name, ['all', 'none', *BASELINES])}")
+        if name != "uniform":
+            require_tables(task, f"the baseline {name!r}")
     return names
 
 

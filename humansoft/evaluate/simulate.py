@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from humansoft.codebook import Codebook
 from humansoft.data.log import BehaviorLog, Columns
@@ -13,6 +12,7 @@ from humansoft.data.readers import build_log
 from humansoft.errors import UsageError
 from humansoft.fit.result import Fit
 from humansoft.solvers.policy import Policy
+from humansoft.tasks.lookup import action_labels, is_terminal, possible_starts, probabilities_of, successors_of
 from humansoft.tasks.task import Task
 from humansoft.threads import one_thread
 
@@ -110,8 +110,8 @@ def _training_starts(fit: Fit, episodes: int, generator: np.random.Generator) ->
 def _task_starts(policy: Policy, episodes: int, generator: np.random.Generator) -> tuple[Index, Index, Index]:
     task = policy.task
     count = episodes * len(policy.subjects)
-    weights = task.playable.any(dim=-1).to(torch.float64) if task.initial is None else task.initial
-    probabilities = (weights / weights.sum()).numpy()
+    weights = possible_starts(task).astype(np.float64) if task.initial is None else task.initial.numpy()
+    probabilities = weights / weights.sum()
     return (
         np.repeat(np.arange(len(policy.subjects)), episodes),
         generator.choice(len(probabilities), size=count, p=probabilities),
@@ -121,8 +121,8 @@ def _task_starts(policy: Policy, episodes: int, generator: np.random.Generator) 
 
 def _roll(policy: Policy, subject: Index, state: Index, limit: Index, generator: np.random.Generator) -> pd.DataFrame:
     """Step all episodes at once until each has ended or reached its limit."""
-    transitions, terminal = policy.task.transitions, policy.task.terminal.numpy()
-    alive = np.flatnonzero(~terminal[state])
+    task = policy.task
+    alive = np.flatnonzero(~is_terminal(task, state))
     current = state.copy()
     rows = []
     step = 0
@@ -130,10 +130,10 @@ def _roll(policy: Policy, subject: Index, state: Index, limit: Index, generator:
         time = np.full(len(alive), step)
         before = current[alive]
         action = policy.sample(subject[alive], before, time, generator)
-        cumulative = transitions.probabilities.numpy()[before, action].cumsum(axis=1)
+        cumulative = probabilities_of(task, before, action).cumsum(axis=1)
         drawn = (generator.random(len(alive))[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
-        after = transitions.successors.numpy()[before, action, drawn]
-        ended = terminal[after]
+        after = successors_of(task, before, action)[np.arange(len(alive)), drawn]
+        ended = is_terminal(task, after)
         cut = ~ended & (step + 1 >= limit[alive])
         rows.append(np.column_stack([subject[alive], alive, time, before, action, after, ended, cut]))
         current[alive] = after
@@ -165,7 +165,8 @@ def _as_log(table: pd.DataFrame, policy: Policy, columns: Columns) -> BehaviorLo
         parts = list(zip(*labels, strict=True)) if len(names) > 1 else [labels]
         for name, part in zip(names, parts, strict=True):
             frame[name] = pd.Series(list(part))
-    frame[columns.action] = pd.Series(task.actions.decode(table["action"]))
+    taken = action_labels(task, table["state"].to_numpy(), table["action"].to_numpy())
+    frame[columns.action] = pd.Series(taken, dtype=None if taken else object)
     frame["terminated"], frame["truncated"] = table["terminated"] == 1, table["truncated"] == 1
     roles = Columns(
         subject=columns.subject or "subject",
@@ -178,4 +179,5 @@ def _as_log(table: pd.DataFrame, policy: Policy, columns: Columns) -> BehaviorLo
         terminated="terminated",
         truncated="truncated",
     )
-    return build_log(frame, roles, "simulation", codebook=Codebook(policy.subjects, task.states, task.actions))
+    known = Codebook(policy.subjects, task.states, task.actions) if task.goals is None else None
+    return build_log(frame, roles, "simulation", codebook=known)

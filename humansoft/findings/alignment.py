@@ -10,6 +10,7 @@ import numpy.typing as npt
 from humansoft.codebook import Codes
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import did_you_mean
+from humansoft.tasks.lookup import action_codes, available_in, is_terminal, playable_in
 from humansoft.tasks.task import Task
 
 Mask = npt.NDArray[np.bool_]
@@ -44,8 +45,7 @@ class Alignment:
     @cached_property
     def action(self) -> Codes:
         """[N] the task's code of each action."""
-        code: Codes = np.r_[self.task.actions.encode(self.log.codebook.actions.values), -1][self.log.action]
-        return code
+        return action_codes(self.task, self.log.codebook.actions, self.state, self.log.action)
 
     @cached_property
     def decided(self) -> Mask:
@@ -56,31 +56,36 @@ class Alignment:
     @cached_property
     def available(self) -> Mask:
         """[N] true where the action taken was available."""
-        available: Mask = self.decided & self.task.available.numpy()[self.state, self.action]
+        rows = np.arange(len(self.log))
+        available: Mask = self.decided & available_in(self.task, self.state)[rows, self.action]
         return available
 
     @cached_property
     def playable(self) -> Mask:
         """[N] true where the action taken has a finite value."""
-        playable: Mask = self.decided & self.task.playable.numpy()[self.state, self.action]
+        playable: Mask = self.decided & self._can_play[np.arange(len(self.log)), self.action]
         return playable
 
     @cached_property
     def options(self) -> Codes:
         """[N] how many actions of finite value a person had, 0 in unknown states."""
-        playable: Codes = self.task.playable.sum(dim=1).numpy()
-        return np.where(self.state >= 0, playable[self.state], 0)
+        return np.where(self.state >= 0, self._can_play.sum(axis=1), 0)
+
+    @cached_property
+    def _can_play(self) -> Mask:
+        """[N, A] which actions have a finite value."""
+        return playable_in(self.task, self.state)
 
     @cached_property
     def in_terminal(self) -> Mask:
         """[N] true in a terminal state."""
-        inside: Mask = (self.state >= 0) & self.task.terminal.numpy()[self.state]
+        inside: Mask = (self.state >= 0) & is_terminal(self.task, self.state)
         return inside
 
     @cached_property
     def enters_terminal(self) -> Mask:
         """[N] true where the next state is known and terminal."""
-        enters: Mask = (self.next_state >= 0) & self.task.terminal.numpy()[self.next_state]
+        enters: Mask = (self.next_state >= 0) & is_terminal(self.task, self.next_state)
         return enters
 
     def state_label(self, row: int) -> Hashable:

@@ -11,6 +11,7 @@ import numpy as np
 from humansoft.errors import shortlist
 from humansoft.findings.alignment import Alignment, Mask, suggestion
 from humansoft.findings.finding import Finding, Severity
+from humansoft.tasks.lookup import action_labels, available_in, probabilities_of, successors_of
 
 
 def unknown_labels(aligned: Alignment) -> Iterator[Finding]:
@@ -27,7 +28,12 @@ def unknown_labels(aligned: Alignment) -> Iterator[Finding]:
             lambda i: f"{label(i)!r}. {suggestion(label(i), known)}",
         )
 
-    yield unknown("an action", log.responded & (aligned.action < 0), aligned.action_label, task.actions.values)
+    if task.goals is None:
+        yield unknown("an action", log.responded & (aligned.action < 0), aligned.action_label, task.actions.values)
+    else:
+        known = (task.goals.links.encode(log.codebook.actions.values) >= 0)[log.action]
+        yield unknown("an action", log.responded & ~known, aligned.action_label, task.goals.links.values)
+        yield _unknown_turn(aligned, log.responded & known & (aligned.state >= 0) & (aligned.action < 0))
     if task.has_contexts != bool(log.columns.context):
         yield _context_column(aligned)
         return
@@ -38,6 +44,17 @@ def unknown_labels(aligned: Alignment) -> Iterator[Finding]:
         yield unknown("a context", elsewhere, lambda i: contexts[log.state[i]], task.contexts.values)
         rows = rows & ~elsewhere
     yield _unknown_state(aligned, rows)
+
+
+def _unknown_turn(aligned: Alignment, rows: Mask) -> Finding:
+    def example(i: int) -> str:
+        code = np.full(len(aligned.task.actions), aligned.state[i])
+        slots = np.flatnonzero(available_in(aligned.task, code[:1])[0])
+        there = shortlist(action_labels(aligned.task, code[: len(slots)], slots))
+        return f"{_deed(aligned, i)}. Turns from there: {there}"
+
+    what = "enter a link into which no turn leads from where they are"
+    return Finding("unknown_turn", "error", rows, what, example, "Correct these rows, or give the network the turn.")
 
 
 def _context_column(aligned: Alignment) -> Finding:
@@ -60,6 +77,8 @@ def _unknown_state(aligned: Alignment, rows: Mask) -> Finding:
         if not task.has_contexts:
             return f"{label!r}. {suggestion(label, task.states.values)}"
         context, state = _pair(label)
+        if task.goals is not None:
+            return f"{state!r} on a trip to {context!r}. {suggestion(state, task.goals.links.values)}"
         known = [own for where, own in map(_pair, task.states.values) if where == context]
         return f"{state!r} in context {context!r}. {suggestion(state, known)}"
 
@@ -80,7 +99,8 @@ def illegal_decisions(aligned: Alignment) -> Iterator[Finding]:
     log, task = aligned.log, aligned.task
 
     def options(i: int) -> str:
-        there = task.actions.decode(np.flatnonzero(task.available.numpy()[aligned.state[i]]).tolist())
+        slots = np.flatnonzero(available_in(task, aligned.state[i : i + 1])[0])
+        there = action_labels(task, np.repeat(aligned.state[i], len(slots)), slots)
         return f"{_deed(aligned, i)}. Available there: {shortlist(there)}"
 
     yield Finding(
@@ -159,8 +179,8 @@ def transitions(aligned: Alignment) -> Iterator[Finding]:
 
     def example(i: int) -> str:
         step = f"{_deed(aligned, i)} led to {aligned.next_label(i)!r}"
-        place = aligned.state[i], aligned.action[i]
-        reached = task.transitions.successors[place][task.transitions.probabilities[place] > 0]
+        place = task, aligned.state[i : i + 1], aligned.action[i : i + 1]
+        reached = successors_of(*place)[probabilities_of(*place) > 0]
         return step + (f", possible are {shortlist(task.states.decode(reached.tolist()))}" if task.exact else "")
 
     rows = _without_probability(aligned)
@@ -176,9 +196,8 @@ def _without_probability(aligned: Alignment) -> Mask:
     """[N] true where P(next state | state, action) is 0, among rows on which all three are known."""
     task = aligned.task
     known = np.flatnonzero(aligned.available & (aligned.next_state >= 0))
-    shape = (len(task.states), len(task.actions), len(task.states))
-    codes = (aligned.state[known], aligned.action[known], aligned.next_state[known])
-    possible = np.ravel_multi_index(task.transitions.to_triples()[:3], shape)
+    deed = task, aligned.state[known], aligned.action[known]
+    led = (successors_of(*deed) == aligned.next_state[known][:, None]) & (probabilities_of(*deed) > 0)
     rows = np.zeros(len(aligned.log), dtype=bool)
-    rows[known] = ~np.isin(np.ravel_multi_index(codes, shape), possible)
+    rows[known] = ~led.any(axis=1)
     return rows

@@ -75,7 +75,8 @@ def people(aligned: Alignment) -> Iterator[Finding]:
     smallest, largest = np.full(size, len(aligned.task.actions)), np.full(size, -1)
     np.minimum.at(smallest, log.subject[chosen], aligned.action[chosen])
     np.maximum.at(largest, log.subject[chosen], aligned.action[chosen])
-    constant = (number >= ENOUGH_TO_VARY) & (smallest == largest)
+    # The turns of a network are numbered link by link: always the first one is no habit.
+    constant = (number >= ENOUGH_TO_VARY) & (smallest == largest) & (aligned.task.goals is None)
     yield Finding(
         "constant_responder",
         "warning",

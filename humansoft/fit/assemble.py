@@ -19,6 +19,7 @@ from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import covariances
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameters
+from humansoft.tasks.lookup import action_codes, playable_in
 from humansoft.temperature import PerGroup, PerSubject
 
 Real = npt.NDArray[np.float64]
@@ -130,16 +131,17 @@ def _interpolation_note(likelihood: AbstractLikelihood, full: Real) -> list[str]
 def _num_decisions(likelihood: AbstractLikelihood) -> float:
     """Count the decisions that had more than one option."""
     observed = likelihood.observations
-    several = likelihood.model.task.playable.numpy().sum(axis=1)[observed.state] > 1
+    several = playable_in(likelihood.model.task, observed.state).sum(axis=1) > 1
     return float(observed.weight[several].sum())
 
 
 def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
-    counts = log.counts(bound.task.states, bound.task.actions)
+    to_state = bound.task.states.encode(log.codebook.states.values)
+    state = to_state[log.state]
+    counts = log.counts_of(state, action_codes(bound.task, log.codebook.actions, state, log.action))
     first = np.flatnonzero(log.episode_start)
     lengths = np.diff(np.r_[first, len(log)])
     people = log.codebook.subjects
-    to_state = bound.task.states.encode(log.codebook.states.values)
     participants = log.participants
     if isinstance(bound.temperature, PerGroup) and bound.temperature.column not in participants.columns:
         labels, codes = log.group(bound.temperature.column)

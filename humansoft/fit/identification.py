@@ -21,6 +21,7 @@ from humansoft.fit.flat_space import STRUCTURAL, Elimination, spectrum
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.model import SoftOptimalModel
+from humansoft.tasks.lookup import playable_in
 from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
@@ -119,12 +120,15 @@ def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identi
         True
     """
     bound = model.bind(log)
-    likelihood = likelihood_of(bound, bound.observe(log)).every_action
-    free = bound.table.num_free
+    whole, free = likelihood_of(bound, bound.observe(log)), bound.table.num_free
     if free == 0:
         return Identification((), 0, 0, np.zeros(0), ())
     generator = np.random.default_rng(seed)
+    likelihood = (whole.pilot or whole).every_action
     best = spectrum(likelihood, _draw(likelihood, generator))
+    if whole.pilot is not None and (best.rank < free or best.weak.shape[1]):  # what a part tells, all of it does
+        likelihood = whole.every_action
+        best = spectrum(likelihood, _draw(likelihood, generator))
     for _ in range(_DRAWS - 1):  # a direction is structural only if it is flat everywhere
         if best.rank == free:
             break
@@ -175,7 +179,7 @@ def _silent(likelihood: AbstractLikelihood) -> list[Hashable]:
     """Return the labels of free temperatures, of several, whose people had no choice."""
     table, seen = likelihood.model.table, likelihood.observations
     people = len(likelihood.model.subjects)
-    options = likelihood.model.task.playable.numpy().sum(axis=1)[seen.state]
+    options = playable_in(likelihood.model.task, seen.state).sum(axis=1)
     choices = np.bincount(seen.person, weights=options > 1, minlength=people).astype(np.float64)
     asked = table.free & table.is_temperature
     if asked.sum() < 2:
@@ -189,7 +193,7 @@ def planners_agree(bound: SoftOptimalModel, likelihood: AbstractLikelihood, full
     kl with reward r is entropy with reward r - temperature * log(number of actions): the two agree
     where adding log|A(s)| to r / temperature can be undone by the free parameters.
     """
-    if bound.prior is not None:
+    if bound.prior is not None or bound.task.goals is not None:  # on a network, links differ in their turns
         return False
     wage = (
         bound.task.available.sum(dim=-1, keepdim=True).clamp_min(1).to(DTYPE).log().expand(bound.task.available.shape)

@@ -23,6 +23,7 @@ from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.chebyshev import NODES, Pieces
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
+from humansoft.fit.network_likelihood import NetworkLikelihood
 from humansoft.fit.nodes import Choices, Nodes, Piece
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
@@ -38,6 +39,8 @@ _CHUNK = 50_000  # observations interpolated at a time
 
 def likelihood_of(model: SoftOptimalModel, observations: Observations) -> AbstractLikelihood:
     """Return the likelihood of what the people of a bound model did, by nodes where there are many temperatures."""
+    if model.task.goals is not None:
+        return NetworkLikelihood(model, observations)
     several = len(np.unique(observations.row)) > _MANY and not model.rows_are_people
     # A node may be hotter than everybody: there must be a solution at any temperature.
     always = model.task.discount < 1 or model.task.horizon is not None or model.planner == "kl"

@@ -25,6 +25,7 @@ from humansoft.model import SoftOptimalModel
 Real = npt.NDArray[np.float64]
 
 _MOST_COLORS = 64  # beyond this many Hessian-vector products, gradients alone are cheaper
+_PILOT_STEPS, _PILOT_NATS = 12, 1.0
 _LARGEST_LOG_STEP = 2.0  # a log temperature may change by this much in one step
 
 
@@ -57,6 +58,8 @@ class SoftOptimalLearner(pl.LightningModule):
         likelihood: the likelihood to maximise.
         max_steps: largest number of optimiser iterations.
         on_step: called after every iteration with (iteration, log-likelihood).
+        tolerance: stop when a step would gain less than this, in nats.
+        near: whether it starts near the optimum.
     """
 
     def __init__(
@@ -64,10 +67,13 @@ class SoftOptimalLearner(pl.LightningModule):
         likelihood: AbstractLikelihood,
         max_steps: int = 200,
         on_step: Callable[[int, float], None] | None = None,
+        tolerance: float = 1e-10,
+        near: bool = False,
     ) -> None:
         """Prepare the affine map and the start."""
         super().__init__()
         self.likelihood, self.max_steps, self.on_step = likelihood, max_steps, on_step
+        self.tolerance, self.near = tolerance, near
         table = likelihood.model.table
         self.free = nn.Parameter(torch.zeros(int(table.free.sum()), dtype=DTYPE))
         self.place = torch.from_numpy(np.flatnonzero(table.free))
@@ -112,6 +118,8 @@ class SoftOptimalLearner(pl.LightningModule):
             limits=np.where(table.is_temperature, _LARGEST_LOG_STEP, np.inf)[table.free],
             max_steps=self.max_steps,
             on_step=self._note,
+            tolerance=self.tolerance,
+            near=self.near,
         )
 
     def _curvature(self, matrix: ArrowMatrix) -> Curvature:
@@ -139,6 +147,24 @@ def find_feasible_start(learner: SoftOptimalLearner) -> bool:
             if learner.is_feasible():
                 return True
     return False
+
+
+def network_start(data: DecisionDataModule, max_steps: int) -> Real | None:
+    """Return parameters [P] near the maximum of a network's likelihood, or ``None`` where no solution was found.
+
+    They are the best of the likelihood's pilot, where it has one.
+    """
+    likelihood, table = data.likelihood.pilot or data.likelihood, data.likelihood.model.table
+    # What few people do may lead to infinity, and a nat more or less of theirs is no better start.
+    learner = SoftOptimalLearner(likelihood, min(max_steps, _PILOT_STEPS), tolerance=_PILOT_NATS)
+    found = learner.full.detach() if find_feasible_start(learner) else None
+    learner.start_at(np.where(table.is_temperature, 0.0, -1.0 / table.scales))
+    # Without costs people would wander about for ever; far from how they do, each step must be tiny.
+    if found is not None and likelihood.value(found) > likelihood.value(learner.full):
+        learner.start_at(found.numpy())
+    if found is not None and likelihood is not data.likelihood:
+        run_trainer(learner, data)
+    return None if found is None else learner.full.detach().numpy().copy()
 
 
 def run_trainer(learner: SoftOptimalLearner, data: DecisionDataModule, trainer: pl.Trainer | None = None) -> None:

@@ -17,6 +17,7 @@ from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.directions import Directions
 from humansoft.model import SoftOptimalModel
 from humansoft.solvers.expansion import Observations
+from humansoft.tasks.lookup import playable_in
 
 Real = npt.NDArray[np.float64]
 
@@ -118,6 +119,11 @@ class AbstractLikelihood(ABC):
         """Return the part of the likelihood that some people [B] contribute; only their problems are solved."""
         return self._of(self.observations.select(kept[self.observations.person]))
 
+    @property
+    def pilot(self) -> "AbstractLikelihood | None":
+        """A part of the data that gives nearly as good a start at a fraction of the price, where there is one."""
+        return None
+
     @cached_property
     def every_action(self) -> "AbstractLikelihood":
         """The likelihood of all playable actions in all visited states, weighted by visits."""
@@ -135,7 +141,7 @@ class AbstractLikelihood(ABC):
 def in_every_action(seen: Observations, model: SoftOptimalModel) -> Observations:
     """Return one observation for each playable action of each visited state, weighted by visits."""
     first, visits = tally([seen.time, seen.state, seen.person], seen.weight)
-    place, action = np.nonzero(model.task.playable.numpy()[seen.state[first]])
+    place, action = np.nonzero(playable_in(model.task, seen.state[first]))
     wide = seen.select(first[place])
     return replace(wide, action=action, weight=visits[place], unit=wide.person)
 

@@ -106,6 +106,7 @@ class FisherScoring(_VectorOptimizer):
         max_steps: largest number of iterations.
         on_step: called after every iteration with the loss.
         tolerance: stop when a step would gain less than this, in nats of the log-likelihood.
+        near: whether it starts near the optimum.
     """
 
     def __init__(
@@ -118,16 +119,17 @@ class FisherScoring(_VectorOptimizer):
         max_steps: int,
         on_step: OnStep,
         tolerance: float = 1e-10,
+        near: bool = False,
     ) -> None:
         """Note the options; the work is done in ``step``."""
         super().__init__(parameter, max_steps, on_step)
         self.information, self.hessian = information, hessian
-        self.weight, self.limits, self.tolerance = weight, limits, tolerance
+        self.weight, self.limits, self.tolerance, self.near = weight, limits, tolerance, near
 
     def _minimise(self, closure: Closure) -> None:
         x = self.parameter.detach().numpy().copy()
         loss, gradient = self._evaluate(closure, x)
-        near, idle = False, 0
+        near, idle = self.near, 0
         for _ in range(self.max_steps):
             direction = self._direction(gradient, near)
             gain = -float(gradient @ direction) * self.weight  # twice the predicted gain in nats

@@ -117,7 +117,13 @@ def _maximise(
 ) -> tuple[AbstractLikelihood, Real, list[float]]:
     """Return the likelihood, its maximum [P] and the log-likelihood after each step."""
     # Lightning takes five seconds to import: only when something is learned.
-    from humansoft.fit.learner import DecisionDataModule, SoftOptimalLearner, find_feasible_start, run_trainer
+    from humansoft.fit.learner import (
+        DecisionDataModule,
+        SoftOptimalLearner,
+        find_feasible_start,
+        network_start,
+        run_trainer,
+    )
 
     pooled = _pooled(bound) if start is None else None
     if pooled is not None:
@@ -125,7 +131,10 @@ def _maximise(
         _, together, history = _maximise(pooled.bind(log), log, max_steps, on_step)
         start = np.r_[together[:-1], np.full(len(bound.groups), together[-1])]
     data = DecisionDataModule(bound, log, before)
-    learner = SoftOptimalLearner(data.likelihood, max_steps, on_step)
+    near = start is None and data.likelihood.pilot is not None
+    if start is None and bound.task.goals is not None:
+        start = network_start(data, max_steps)
+    learner = SoftOptimalLearner(data.likelihood, max_steps, on_step, near=near)
     learner.history.extend(history)
     if start is None and isinstance(data.likelihood, ExactLikelihood):
         start = pseudo_start(data.likelihood)

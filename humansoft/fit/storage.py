@@ -24,6 +24,7 @@ from humansoft.parameters import Parameter, Parameters
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.rewards.table import TableReward
+from humansoft.tasks.goals import Goals
 from humansoft.tasks.task import Task
 from humansoft.tasks.transitions import Transitions
 from humansoft.temperature import Fixed, PerGroup, PerSubject, Shared
@@ -141,7 +142,7 @@ def _model_record(model: SoftOptimalModel) -> dict[str, Any]:
 
 def _task_record(task: Task) -> dict[str, Any]:
     return {
-        "states": pack(task.states.values),
+        "states": pack((task.states if task.goals is None else task.goals.links).values),
         "actions": pack(task.actions.values),
         "contexts": pack(task.contexts.values),
         "feature_units": task.feature_units,
@@ -209,6 +210,9 @@ def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
         "model.group_of_subject": torch.from_numpy(model.group_of_subject),
         **{f"reward.{name}": p.detach() for name, p in model.reward.named_parameters()},
     }
+    if task.goals is not None:
+        places = {name: getattr(task.goals, name) for name in ("target", "start", "end", "slot")}
+        tensors |= {f"task.{name}": torch.from_numpy(place) for name, place in places.items()}
     if task.initial is not None:
         tensors["task.initial"] = task.initial
     if model.prior is not None:
@@ -219,8 +223,12 @@ def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
 
 
 def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Task:
+    goals = None
+    if "task.target" in tensors:
+        links = Labels("link", unpack(record["states"]))
+        goals = Goals(links, *(tensors[f"task.{name}"].numpy() for name in ("target", "start", "end", "slot")))
     return Task(
-        states=Labels("state", unpack(record["states"])),
+        states=Labels("state", unpack(record["states"])) if goals is None else goals.states,
         actions=Labels("action", unpack(record["actions"])),
         transitions=Transitions(tensors["task.successors"], tensors["task.probabilities"]),
         available=tensors["task.available"],
@@ -233,6 +241,7 @@ def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Tas
         context=tensors["task.context"],
         contexts=Labels("context", unpack(record["contexts"])),
         exact=record["exact"],
+        goals=goals,
     )
 
 

@@ -11,6 +11,7 @@ from humansoft._types import DTYPE
 from humansoft.errors import ModelError, Problems, did_you_mean
 from humansoft.parameters import Parameter
 from humansoft.rewards.base import AbstractReward
+from humansoft.tasks.lookup import require_tables
 from humansoft.tasks.task import Task
 
 
@@ -43,6 +44,7 @@ class TableReward(AbstractReward):
         Raises:
             ModelError: fixed entries that do not exist.
         """
+        require_tables(task, "TableReward")
         labels = self._labels(task)
         with Problems("TableReward", ModelError) as problems:
             for label in self.fixed:

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from humansoft.errors import ModelError, Problems, SolveError, UsageError, did_you_mean
 from humansoft.solvers.chain import can_reach, ended, probabilities_of, solve_chain, transition_matrix
 from humansoft.solvers.policy import Policy
+from humansoft.tasks.lookup import require_tables
 from humansoft.threads import one_thread
 
 Array = npt.NDArray[np.float64]
@@ -65,6 +66,7 @@ def occupancy(
         >>> visits["visits"].round(2).tolist()  # of the three cells above and the three below
         [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     """
+    require_tables(policy.task, "occupancy()")
     task = policy.task
     if over not in ("state", "state_action"):
         raise UsageError(f"occupancy(over={over!r}).{did_you_mean(over, ['state', 'state_action'])}")
@@ -109,6 +111,7 @@ def expected_steps(policy: Policy, goal: Hashable | list[Hashable] = None) -> pd
         >>> round(steps.loc[[(0, 0)], "steps"].item(), 3)
         2.0
     """
+    require_tables(policy.task, "expected_steps()")
     arrived = _goal(policy, goal)
     target = arrived.astype(float)
     chosen = np.where(arrived[:, None], 0.0, probabilities_of(policy))  # at a goal the way is over

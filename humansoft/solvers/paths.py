@@ -16,6 +16,7 @@ from jaxtyping import Float
 from humansoft.errors import ModelError, Problems, SolveError, UsageError
 from humansoft.solvers.chain import ended, person_of
 from humansoft.solvers.policy import Policy
+from humansoft.tasks.lookup import require_tables
 
 Array = npt.NDArray[np.float64]
 
@@ -45,6 +46,7 @@ def path_log_prob(
         >>> round(hs.path_log_prob(policy, straight), 3)
         -0.479
     """
+    require_tables(policy.task, "path_log_prob()")
     task, person = policy.task, person_of(policy, subject)
     states, actions = list(path[::2]), list(path[1::2])
     with Problems("the path", ModelError) as problems:
@@ -113,6 +115,7 @@ def likely_paths(
         >>> paths["path"].iloc[0]
         ((0, 0), 'right', (0, 1), 'right', (0, 2))
     """
+    require_tables(policy.task, "likely_paths()")
     if most < 1 or (max_steps is not None and max_steps < 1):
         raise UsageError(f"likely_paths(most={most}, max_steps={max_steps}): both must be at least 1")
     task, person = policy.task, person_of(policy, subject)

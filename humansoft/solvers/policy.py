@@ -12,6 +12,8 @@ from torch import Tensor
 from humansoft.codebook import Labels
 from humansoft.errors import ModelError
 from humansoft.solvers.expansion import Expansion
+from humansoft.solvers.solution import SoftSolution
+from humansoft.tasks.lookup import action_labels
 from humansoft.tasks.task import Task
 
 Index = npt.NDArray[np.int64]
@@ -26,26 +28,31 @@ class Policy:
         subjects: labels of the people.
         row: [B] row of each person (people alike share one).
         expansion: which states are laid out where.
-        value: [M] or [T, M] soft value.
-        log_policy: [M, A] or [T, M, A] log pi(a|s).
+        solution: what was found there.
     """
 
     task: Task
     subjects: Labels
     row: Index
     expansion: Expansion
-    value: Float[Tensor, "*T M"]
-    log_policy: Float[Tensor, "*T M A"]
+    solution: SoftSolution
+
+    @property
+    def value(self) -> Float[Tensor, "*T M"]:
+        """Soft value."""
+        return self.solution.value
+
+    @property
+    def log_policy(self) -> Float[Tensor, "*T M A"]:
+        """Log pi(a|s) everywhere."""
+        return self.solution.log_policy
 
     def log_prob(self, subject: Index, state: Index, time: Index | None = None) -> npt.NDArray[np.float64]:
         """Return log pi(.|s) [N, A] of people (codes) in states (codes) at times (0 without horizon)."""
         place = self.expansion.place(self.task, self.row[subject], state)
-        table = self.log_policy.detach().numpy()
-        found: npt.NDArray[np.float64]
-        if self.task.horizon is None:
-            found = table[place]
-        else:
-            found = table[np.zeros_like(place) if time is None else time, place]
+        if self.task.horizon is not None and time is not None:
+            place = time * len(self.expansion.state) + place
+        found: npt.NDArray[np.float64] = self.solution.log_policy_at(place).detach().numpy()
         return found
 
     def action_distribution(self, state: Hashable, subject: Hashable = None, time: int = 0) -> "pd.Series[float]":
@@ -71,8 +78,12 @@ class Policy:
         for labels, label in ((self.task.states, state), (self.subjects, subject)):
             if label not in labels:
                 raise ModelError(f"unknown {labels.kind} {label!r}.{labels.suggest(label)}")
-        logs = self.log_prob(self.subjects.encode([subject]), self.task.states.encode([state]), np.array([time]))
-        return pd.Series(np.exp(logs[0]), index=list(self.task.actions.values), name="probability")
+        code = self.task.states.encode([state])
+        logs = self.log_prob(self.subjects.encode([subject]), code, np.array([time]))[0]
+        # Links of a network have fewer turns than the slots that are provided for.
+        shown = np.arange(len(logs)) if self.task.goals is None else np.flatnonzero(np.isfinite(logs))
+        index = action_labels(self.task, np.repeat(code, len(shown)), shown)
+        return pd.Series(np.exp(logs[shown]), index=index, name="probability")
 
     def sample(
         self, subject: Index, state: Index, time: Index, generator: np.random.Generator

@@ -1,8 +1,11 @@
 """What every solver returns, and the sentences it may have to say."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,6 +24,10 @@ class SolveStatus(enum.Enum):
         "The soft Bellman equation has no finite solution: going on forever is worth more than ending. Make every "
         "step cost something, or use a discount below 1; under planner='entropy', where each step earns up to "
         "temperature * log(actions), also a lower temperature or planner='kl' helps."
+    )
+    OUT_OF_RANGE = (
+        "Some trips through the network cost so many temperatures that their desirability is no number any more; "
+        "raise the temperature, or lower the costs."
     )
 
 
@@ -64,3 +71,13 @@ class SoftSolution:
     num_steps: int
     residual: float
     system: LinearSystem | None = None
+
+    def on(self, device: torch.device) -> "SoftSolution":
+        """Return the tables on a device, without the system that gave them."""
+        value, q, log_policy = self.value.to(device), self.q.to(device), self.log_policy.to(device)
+        return replace(self, value=value, q=q, log_policy=log_policy, system=None)
+
+    def log_policy_at(self, position: npt.NDArray[np.int64]) -> Float[Tensor, "N A"]:
+        """Return log pi(.|s) at places in the solved table (time-major with a horizon), on the CPU."""
+        table = self.log_policy.reshape(-1, self.log_policy.shape[-1])
+        return table[torch.from_numpy(position).to(table.device)].cpu()

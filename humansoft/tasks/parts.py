@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from humansoft.codebook import Labels
+from humansoft.tasks.goals import Goals
 
 Index = npt.NDArray[np.int64]
 Real = npt.NDArray[np.float64]
@@ -29,6 +30,7 @@ class TaskParts:
         initial: [S] probability of starting in each state, or ``None`` when unknown.
         exact: false when the probabilities were estimated from data.
         contextual: true when the state labels are (context, state) pairs.
+        goals: the links that end a trip, when ``states`` are the links of a network that goals share.
         source: what was described, for messages.
     """
 
@@ -44,4 +46,5 @@ class TaskParts:
     initial: Real | None = None
     exact: bool = True
     contextual: bool = False
+    goals: Goals | None = None
     source: str = "the task"

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,10 +16,13 @@ from humansoft._types import DTYPE
 from humansoft.codebook import Labels
 from humansoft.errors import TaskError
 from humansoft.tasks.estimate import estimated_parts
+from humansoft.tasks.goals import Goals
 from humansoft.tasks.grid import Coordinates, grid_parts
 from humansoft.tasks.gymnasium import gymnasium_parts
+from humansoft.tasks.network import network_parts
 from humansoft.tasks.parts import TaskParts
 from humansoft.tasks.table import table_parts
+from humansoft.tasks.tensors import tables_of
 from humansoft.tasks.toml import read_toml
 from humansoft.tasks.transitions import Transitions, ending_actions
 from humansoft.tasks.union import union_parts
@@ -31,8 +33,7 @@ from humansoft.tasks.validation import check_parts, checked_features
 class Task:
     """What people could do and what it led to: states, actions, transitions, named features.
 
-    Build one with :meth:`grid`, :meth:`table`, :meth:`from_gymnasium`, :meth:`from_counts`,
-    :meth:`from_toml` or :meth:`union`. What people *want* is not part of it: that is what a fit learns.
+    Built by its class methods. What people *want* is not part of it: that is what a fit learns.
 
     Attributes:
         states: labels of the states; ``(context, state)`` pairs when the task has contexts.
@@ -48,6 +49,7 @@ class Task:
         context: [S] code of the context (maze, layout) of each state.
         contexts: labels of the contexts; a task without contexts has the single label ``None``.
         exact: false when the transitions were estimated: then unseen is not impossible.
+        goals: the goals that share a network; tables are then by link, and ``tasks/lookup.py`` reads them.
     """
 
     states: Labels
@@ -63,6 +65,7 @@ class Task:
     context: Int[Tensor, " S"] = dataclasses.field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     contexts: Labels = Labels("context", (None,))  # noqa: RUF009 - immutable
     exact: bool = True
+    goals: Goals | None = None
 
     @classmethod
     def grid(
@@ -118,25 +121,39 @@ class Task:
             table: DataFrame, CSV, TSV or Parquet path.
             discount: weight of the next step's value.
             horizon: number of decisions in an episode, if it is fixed.
-            **columns: ``state``, ``next_state`` (one column or several), ``action``,
-                ``probability`` (default: every row is certain), ``context`` (labels become
-                (context, state) pairs), ``features`` (names of numeric columns), ``units`` (name ->
-                unit), ``terminal`` (labels; default: states without outgoing rows), ``initial``
-                (label -> probability), ``states`` and ``actions`` (label lists, to fix their order).
+            **columns: ``state``, ``next_state`` (one column or several), ``action``, ``probability`` (default: every
+                row is certain), ``context`` (labels become (context, state) pairs), ``features`` (names of numeric
+                columns), ``units`` (name -> unit), ``terminal`` (labels; default: states without outgoing rows),
+                ``initial`` (label -> probability), ``states`` and ``actions`` (label lists, to fix their order).
 
         Raises:
-            TaskError: missing or non-numeric columns, NaN or infinite features, probabilities that
-                do not sum to 1, terminal states with outgoing rows.
+            TaskError: columns that are missing or not numbers, probabilities that do not sum to 1, and the like.
         """
         return cls.of_parts(table_parts(table, **columns), discount, horizon)
+
+    @classmethod
+    def network(cls, edges: pd.DataFrame | str | Path, **columns: Any) -> Self:  # noqa: ANN401 - of network_parts
+        """Build a task from a network that trips to many goals share (route choice).
+
+        States are (goal, link) pairs, the action is the link entered next; a trip ends, at value 0, on the link
+        that is its goal. Nothing is discounted. A goal that no turn leaves is entered on trips to it only.
+
+        Args:
+            edges: one turn a row: DataFrame, CSV, TSV or Parquet path.
+            **columns: ``source``, ``target`` (links left and entered; "from" and "to"), ``goals`` (links; default:
+                all that no turn leaves), ``features`` (names of numeric columns), ``units`` (name -> unit).
+
+        Raises:
+            TaskError: missing or non-numeric columns, turns that stand twice, unknown goals.
+        """
+        return cls.of_parts(network_parts(edges, **columns), discount=1.0)
 
     @classmethod
     def from_gymnasium(cls, env: Any, *, discount: float, horizon: int | None = None, **options: Any) -> Self:  # noqa: ANN401
         """Build a task from a tabular Gymnasium environment (FrozenLake-v1, CliffWalking-v1, Taxi-v4).
 
-        ``done`` in ``env.unwrapped.P`` decides what is terminal; rows of terminal states are replaced
-        and duplicate successors summed. The one feature is ``reward``: the environment's expected
-        reward. States and actions keep the environment's numbers.
+        ``done`` in ``env.unwrapped.P`` decides what is terminal; rows of terminal states are replaced and duplicate
+        successors summed. The one feature is ``reward``, the expected one. States and actions keep their numbers.
 
         Args:
             env: an environment or its id.
@@ -161,10 +178,9 @@ class Task:
     ) -> Self:
         """Estimate a task from counted transitions (``log.transition_counts()``).
 
-        P(s' | s, a) is the posterior mean under a Dirichlet prior of total mass ``prior``, spread as
-        the successors of s over all actions. Such a task is not exact: a transition it has never
-        seen is a counted warning, not an error. It has no features yet: add them with
-        :meth:`with_features`, or learn a ``TableReward``.
+        P(s' | s, a) is the posterior mean under a Dirichlet prior of total mass ``prior``, spread as the successors of
+        s over all actions. Such a task is not exact: a transition it has never seen is a counted warning, not an
+        error. It has no features yet: add them with :meth:`with_features`, or learn a ``TableReward``.
 
         Args:
             counts: columns state, action, next_state, count, ended, starts.
@@ -211,31 +227,13 @@ class Task:
     def of_parts(cls, parts: TaskParts, discount: float, horizon: int | None = None) -> Self:
         """Check the parts that a builder made and turn them into tensors."""
         check_parts(parts, discount, horizon)
-        size, num_actions = len(parts.states), len(parts.actions)
-        pair = parts.state * num_actions + parts.action
-        total = np.bincount(pair, weights=parts.probability, minlength=size * num_actions)
-        share = parts.probability / total[pair]  # text tables carry about six digits
-        names = [label[0] for label in parts.states.values] if parts.contextual else [None] * size  # type: ignore[index]
-        contexts = Labels("context", tuple(dict.fromkeys(names)))
-        return cls(
-            states=parts.states,
-            actions=parts.actions,
-            transitions=Transitions.of_triples(parts.state, parts.action, parts.next_state, share, size, num_actions),
-            available=torch.from_numpy((total > 0).reshape(size, num_actions)),
-            terminal=torch.from_numpy(parts.terminal),
-            features=torch.from_numpy(parts.features).to(DTYPE),
-            feature_units=dict(parts.feature_units),
-            discount=float(discount),
-            horizon=horizon,
-            initial=None if parts.initial is None else torch.from_numpy(parts.initial).to(DTYPE),
-            context=torch.from_numpy(contexts.encode(names)),
-            contexts=contexts,
-            exact=parts.exact,
-        )
+        return cls(**tables_of(parts), discount=float(discount), horizon=horizon)
 
     @property
     def parts(self) -> TaskParts:
-        """The task as flat lists again: what :meth:`of_parts` was given."""
+        """The task as flat lists again: what :meth:`of_parts` was given (not of a network)."""
+        if self.goals is not None:
+            raise TaskError("a network cannot be joined, blocked or linked: change its edges and build it again")
         state, action, next_state, probability = self.transitions.to_triples()
         return TaskParts(
             states=self.states,
@@ -260,8 +258,10 @@ class Task:
             **features: name -> values in the order of ``states`` and ``actions``.
 
         Raises:
-            TaskError: wrong shape, NaN or infinite values, or a name that exists.
+            TaskError: wrong shape, NaN or infinite values, or a name that exists; a network.
         """
+        if self.goals is not None:
+            raise TaskError("with_features is not for networks: give features as columns of the edges")
         units = units or {}
         more = checked_features(features, units, self.feature_units, self.states, self.actions)
         return dataclasses.replace(
@@ -285,6 +285,8 @@ class Task:
         """[S, A] available actions with a finite value: undiscounted, those that can still lead to an end."""
         if self.discount < 1 or self.horizon is not None:
             return self.available
+        if self.goals is not None:  # on trips to some goal
+            return self.available & torch.from_numpy(self.goals.reach.any(axis=0))[self.transitions.successors[..., 0]]
         return ending_actions(self.transitions, self.available, self.terminal)
 
     def __repr__(self) -> str:

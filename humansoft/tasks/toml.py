@@ -4,7 +4,7 @@ A file has a section ``[task]`` with ``kind`` and ``discount`` (and ``horizon``,
 fixed number of decisions) and one section named after the kind. Paths are relative to the file::
 
     [task]
-    kind = "grid"               # grid | table | gymnasium | counts | union
+    kind = "grid"               # grid | table | network | gymnasium | counts | union
     discount = 0.95
 
     [grid]
@@ -21,6 +21,12 @@ fixed number of decisions) and one section named after the kind. Paths are relat
     probability = "p"           # optional: context, features, units, terminal, states, actions, initial
     units = {length = "m"}
     initial = [{state = [0, 0], probability = 1.0}]
+
+    [network]                   # discount = 1; trips to many goals share it
+    file = "edges.csv"          # one turn a row
+    source = "from"             # link left; likewise target, "to"
+    goals = ["home", "work"]    # default: every link that no turn leaves
+    features = ["minutes"]      # optional: units
 
     [gymnasium]
     id = "FrozenLake-v1"
@@ -49,6 +55,7 @@ from humansoft.errors import Problems, TaskError, did_you_mean
 from humansoft.tasks.estimate import estimated_parts
 from humansoft.tasks.grid import grid_parts
 from humansoft.tasks.gymnasium import gymnasium_parts
+from humansoft.tasks.network import network_parts
 from humansoft.tasks.parts import TaskParts
 from humansoft.tasks.table import table_parts
 from humansoft.tasks.toml_schema import Section, check_content
@@ -108,7 +115,7 @@ def _parse(path: Path) -> Section:
 def _build(kind: str, section: Section, folder: Path, counts: pd.DataFrame | None) -> TaskParts:
     """Call the builder of a checked section."""
     options = {key: value for key, value in section.items() if key not in ("kind", "label", "file", "maze", "id")}
-    for key in ("terminal", "states", "actions"):
+    for key in ("terminal", "states", "actions", "goals"):
         if key in options:
             options[key] = [_label(v) for v in options[key]]
     if kind == "grid":
@@ -118,6 +125,8 @@ def _build(kind: str, section: Section, folder: Path, counts: pd.DataFrame | Non
         if "initial" in options:
             options["initial"] = {_label(row["state"]): row["probability"] for row in options["initial"]}
         return table_parts(folder / section["file"], **options)
+    if kind == "network":
+        return network_parts(folder / section["file"], **options)
     if kind == "gymnasium":
         return gymnasium_parts(section["id"], options.get("options", {}))
     if counts is None:

@@ -52,12 +52,20 @@ _KEYS: dict[str, dict[str, _Value]] = {
         **{"context": _TEXT, "features": _NAMES, "units": _WORDS, "terminal": _LABELS, "initial": _STARTS},
         **{"states": _LABELS, "actions": _LABELS},
     },
+    "network": {
+        "file": _TEXT,
+        "source": _TEXT,
+        "target": _TEXT,
+        "goals": _LABELS,
+        "features": _NAMES,
+        "units": _WORDS,
+    },
     "gymnasium": {"id": _TEXT, "options": _OPTIONS},
     "counts": {"prior": _NUMBER, "actions": _LABELS},
 }
 _CONTEXT_KEYS = {"kind": _TEXT, "label": _LABEL}
-_REQUIRED = {"task": ("kind", "discount"), "table": ("file",), "gymnasium": ("id",)}
-_KINDS = ("grid", "table", "gymnasium", "counts", "union")
+_REQUIRED = {"task": ("kind", "discount"), "table": ("file",), "network": ("file",), "gymnasium": ("id",)}
+_KINDS = ("grid", "table", "network", "gymnasium", "counts", "union")
 _MEMBER_KINDS = ("grid", "table", "gymnasium")
 
 

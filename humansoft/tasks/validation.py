@@ -74,9 +74,11 @@ def _check_finite(name: str, values: Real, states: Labels, problems: Problems) -
 def _check_time(parts: TaskParts, discount: float, horizon: int | None, problems: Problems) -> None:
     if not 0 <= discount <= 1:
         problems.add(f"discount={discount} must lie in [0, 1]")
+    if parts.goals is not None and (discount != 1 or horizon is not None):
+        problems.add("on a network nothing is discounted and trips have no fixed length: use discount=1, no horizon")
     if horizon is not None and (horizon < 1 or int(horizon) != horizon):
         problems.add(f"horizon={horizon} must be a whole number of decisions, at least 1")
-    if discount == 1 and horizon is None and not parts.terminal.any():
+    if discount == 1 and horizon is None and parts.goals is None and not parts.terminal.any():
         problems.add("discount 1 without terminal states or a horizon: values are infinite; use a discount below 1")
 
 

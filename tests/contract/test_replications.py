@@ -69,6 +69,12 @@ def test_vgc_gridnav(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_borlange_routes(tmp_path: Path) -> None:
+    rows = rows_of("borlange_routes", tmp_path, "--quick")
+    assert sum(row["ok"] is True for row in rows) == 4 * 2 + 3
+
+
+@pytest.mark.slow
 def test_keane_wolpin(tmp_path: Path) -> None:
     rows = rows_of("keane_wolpin_1997", tmp_path, "--quick")
     assert sum(row["ok"] is True for row in rows) == 5 + 1 + 2

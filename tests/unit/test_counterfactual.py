@@ -208,7 +208,7 @@ def test_who_does_not_know_of_the_block_arrives_every_other_time(alpha: float, r
         policy = hs.plan(task, {"length": -1.0}, alpha)
         blocked = hs.block(task, passages=[(route, "goal")])
         informed = hs.plan(blocked, {"length": -1.0}, alpha)
-        unaware = hs.Policy(blocked, policy.subjects, policy.row, informed.expansion, policy.value, policy.log_policy)
+        unaware = hs.Policy(blocked, policy.subjects, policy.row, informed.expansion, policy.solution)
         return float(hs.expected_steps(unaware).set_index("state")["probability"]["fork"])
 
     assert chance(two_routes(), alpha) == pytest.approx(0.5, abs=1e-12)

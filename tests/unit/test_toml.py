@@ -122,6 +122,31 @@ def test_gymnasium(tmp_path: Path) -> None:
     assert same(hs.Task.from_toml(write(tmp_path, text)), expected)
 
 
+def test_network(tmp_path: Path) -> None:
+    edges = pd.DataFrame({"here": ["a", "b", "b"], "there": ["b", "a", "end"], "minutes": [1.0, 2.0, 0.5]})
+    edges.to_csv(tmp_path / "edges.csv", index=False)
+    text = """
+[task]
+kind = "network"
+discount = 1
+
+[network]
+file = "edges.csv"
+source = "here"
+target = "there"
+features = ["minutes"]
+units = {minutes = "per minute"}
+goals = ["end", "a"]
+"""
+    units = {"minutes": "per minute"}
+    expected = hs.Task.network(
+        edges, source="here", target="there", goals=["end", "a"], features=["minutes"], units=units
+    )
+    assert same(hs.Task.from_toml(write(tmp_path, text)), expected)
+    assert "use discount=1, no horizon" in refusal(tmp_path, text.replace("discount = 1", "discount = 0.9"))
+    assert "no key 'sorce'. Did you mean 'source'?" in refusal(tmp_path, text.replace("source =", "sorce ="))
+
+
 def test_counts(tmp_path: Path) -> None:
     log = hs.read(pd.DataFrame({"step": range(4), "state": [1, 2, 1, 2], "action": "go"}), subject=None, episode=None)
     path = write(tmp_path, '[task]\nkind = "counts"\ndiscount = 0.9\n[counts]\nprior = 2\nactions = ["go", "stay"]')

@@ -1,0 +1,109 @@
+"""Networks: a table of turns between links, shared by trips to many goals."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from humansoft.codebook import Labels
+from humansoft.errors import Problems, TaskError, did_you_mean, shortlist
+from humansoft.table_files import read_table
+from humansoft.tasks.goals import Goals
+from humansoft.tasks.parts import Index, TaskParts
+
+_SUBJECT = "the network"
+
+
+def network_parts(
+    edges: pd.DataFrame | str | Path,
+    *,
+    goals: Sequence[Hashable] | None = None,
+    source: str = "from",
+    target: str = "to",
+    features: Sequence[str] = (),
+    units: Mapping[str, str] | None = None,
+) -> TaskParts:
+    """Turn a table of turns into a task over links; see :meth:`Task.network` for the rules."""
+    frame = edges if isinstance(edges, pd.DataFrame) else read_table(Path(edges), TaskError)
+    _check_columns(frame, source, target, features, units or {})
+    links = Labels.of("link", [*frame[source].tolist(), *frame[target].tolist()])
+    start, end = links.encode(frame[source].tolist()), links.encode(frame[target].tolist())
+    order = np.lexsort((end, start))
+    start, end = start[order], end[order]
+    _check_turns(links, start, end)
+    slot = np.arange(len(start)) - np.searchsorted(start, start)
+    found = Goals(links, _targets(links, start, end, goals), start, end, slot)
+    actions = Labels("action", tuple(f"turn_{k + 1}" for k in range(int(slot.max()) + 1)))
+    values = np.zeros((len(links), len(actions), len(features)))
+    for k, name in enumerate(features):
+        values[start, slot, k] = frame[name].to_numpy(dtype=float)[order]
+    leaving = np.zeros(len(links), dtype=bool)
+    leaving[start] = True
+    return TaskParts(
+        states=links,
+        actions=actions,
+        state=start,
+        action=slot,
+        next_state=end,
+        probability=np.ones(len(start)),
+        features=values,
+        terminal=~leaving,
+        feature_units={name: (units or {}).get(name, "") for name in features},
+        goals=found,
+        source=_SUBJECT,
+    )
+
+
+def _check_columns(
+    frame: pd.DataFrame, source: str, target: str, features: Sequence[str], units: Mapping[str, str]
+) -> None:
+    with Problems(_SUBJECT, TaskError) as problems:
+        if frame.empty:
+            problems.add("it has no rows")
+        for column in dict.fromkeys([source, target, *features]):
+            if column not in frame.columns:
+                problems.add(f"there is no column {column!r}.{did_you_mean(column, list(frame.columns))}")
+            elif frame[column].isna().any():
+                row = int(np.flatnonzero(frame[column].isna())[0]) + 1
+                problems.add(f"column {column!r} is empty or not a number (NaN), first at row {row}")
+            elif column in features and not pd.api.types.is_numeric_dtype(frame[column]):
+                problems.add(f"column {column!r} holds {frame[column].iloc[0]!r}, not numbers")
+            elif column in features and np.isinf(frame[column].to_numpy(dtype=float)).any():
+                row = int(np.flatnonzero(np.isinf(frame[column].to_numpy(dtype=float)))[0]) + 1
+                problems.add(f"column {column!r} is infinite, first at row {row}")
+        for name in units.keys() - set(features):
+            problems.add(f"there is a unit for {name!r} but no such feature.{did_you_mean(name, features)}")
+
+
+def _check_turns(links: Labels, start: Index, end: Index) -> None:
+    twice = np.flatnonzero((np.diff(start) == 0) & (np.diff(end) == 0))
+    if len(twice):
+        pairs = [(links.values[start[i]], links.values[end[i]]) for i in twice]
+        raise TaskError(
+            f"{_SUBJECT}: {len(twice)} turns stand twice or more, {shortlist(pairs)}: an action is named by the link "
+            "that it enters, so parallel ways need links of their own between them"
+        )
+
+
+def _targets(links: Labels, start: Index, end: Index, goals: Sequence[Hashable] | None) -> Index:
+    """Return the codes of the goals: those given, or every link that no turn leaves."""
+    if goals is None:
+        found = np.setdiff1d(end, start)
+        if not len(found):
+            raise TaskError(f"{_SUBJECT}: turns leave every link, so it must be told where trips end, goals=")
+        return found
+    codes = links.encode(goals)
+    with Problems(_SUBJECT, TaskError) as problems:
+        if not len(codes):
+            problems.add("there are no goals, goals=[]")
+        for label in [g for g, code in zip(goals, codes, strict=True) if code < 0][:5]:
+            problems.add(f"goal {label!r} is no link of the network.{links.suggest(label)}")
+        known = codes[codes >= 0]
+        distinct, number = np.unique(known, return_counts=True)
+        if (number > 1).any():
+            problems.add(f"goals {shortlist(links.decode(distinct[number > 1]))} stand more than once")
+        lost = np.setdiff1d(known, end)
+        if len(lost):
+            problems.add(f"no turn leads into the goals {shortlist(links.decode(lost))}")
+    return codes
