@@ -8,7 +8,8 @@ Axes:
     M solved states: the disjoint union, over the (row, context) pairs that occur, of the states
     of the context. A batch of problems is one large problem of M states in separate blocks, so
     solvers know no batch axis; a task with one context has M = R * S, row after row.
-    L links of a network, E its turns, G the (row, goal) pairs that occur: M = G * L.
+    L links of a network, E its turns, G the (row, goal) pairs that occur: M = G * L; Z gates,
+    the links on which goals differ.
 
 Inference is done in float64 (``DTYPE``); codes are int64, and ``-1`` always means "none".
 Shapes are jaxtyping annotations; they are checked by beartype in the tests only.

@@ -26,8 +26,8 @@ class GoalTurns:
         target: [G] link that ends the trips to each goal.
         is_inner: [G] true where turns leave that link.
         reach: [G, L] where a trip can end.
-        gate_goal: [K] place of the goal for which a link has one turn more than for others: into the goal.
-        gate_link: [K] that link.
+        gate_goal: [Z] place of the goal for which a link has one turn more than for others: into the goal.
+        gate_link: [Z] that link.
         anchors: goals that can be reached from nearly everywhere, one of them; none where turns are not counted.
     """
 
