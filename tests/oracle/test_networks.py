@@ -317,3 +317,19 @@ def test_a_person_who_never_errs() -> None:
     assert ours.temperatures()["boundary"].tolist() == theirs.temperatures()["boundary"].tolist() == ["lower", "", ""]
     np.testing.assert_allclose(ours.params["estimate"], theirs.params["estimate"], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(ours.params["ci_high"], theirs.params["ci_high"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("planner", ["entropy", "kl"])
+def test_people_with_rewards_of_their_own(planner: Planner) -> None:
+    edges, goals = streets(6), [HOME, 3]
+    whole = spelled_out(edges, goals)
+    log = trips(whole, planner)
+    point = torch.tensor([-1.7, -1.2, -1.0, -0.3, -2.5, -1.0, np.log(0.8)], dtype=torch.float64)
+    found = []
+    for task in (by_goals(edges, goals), whole):
+        bound = hs.SoftOptimalModel(task, hs.LinearReward(shared=False), hs.Fixed(0.8), planner).bind(log)
+        own = likelihood_of(bound, bound.observe(log))
+        curves = [own.hessian(point).toarray(), own.expected_information(point).toarray()]
+        found.append([own.by_person(point), own.gradient(point), *curves, own.jacobian(point)[:, :2].sum(axis=0)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
