@@ -18,8 +18,6 @@ from humansoft.codebook import Labels, PairLabels
 Index = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-Places = tuple[Index, Index]
-
 
 @dataclass(frozen=True, eq=False)
 class Goals:
@@ -79,7 +77,7 @@ class Goals:
         found[np.arange(len(self.target)), self.target] = True
         return found
 
-    def split(self, state: Index) -> Places:
+    def split(self, state: Index) -> tuple[Index, Index]:
         """Return goal and link of state codes."""
         goal, link = np.divmod(np.maximum(state, 0), len(self.links))
         return goal, link
