@@ -1,7 +1,7 @@
 """SoftOptimalModel: a hypothesis about people = reward + temperature + planner on a task."""
 
 import copy
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,30 +13,23 @@ from humansoft._types import DTYPE, NONE
 from humansoft.codebook import Labels
 from humansoft.data.log import BehaviorLog
 from humansoft.devices import usable
-from humansoft.errors import ModelError, SolveError, did_you_mean
+from humansoft.errors import ModelError, did_you_mean
 from humansoft.parameters import Parameters
 from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior, refuse_for_networks
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
-from humansoft.solvers.exact import Solver, feasible_bound, solve_stationary
+from humansoft.solvers.exact import Solver, solve_stationary
 from humansoft.solvers.expansion import Expansion, Observations, expand
+from humansoft.solvers.feasibility import require_solved
 from humansoft.solvers.finite_horizon import solve_finite_horizon
 from humansoft.solvers.goal_expansion import GoalExpansion, expand_goals
 from humansoft.solvers.goals import solve_goals
+from humansoft.solvers.observing import Unit, observed
 from humansoft.solvers.policy import Policy
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 from humansoft.tasks.comparison import same_task
-from humansoft.tasks.lookup import action_codes
 from humansoft.tasks.task import Task
-from humansoft.temperature import (
-    AVERAGE_PERSON,
-    Fixed,
-    PerGroup,
-    PerSubject,
-    Shared,
-    Temperature,
-    with_temperatures,
-)
+from humansoft.temperature import AVERAGE_PERSON, Fixed, PerGroup, PerSubject, Shared, Temperature, with_temperatures
 
 Index = npt.NDArray[np.int64]
 
@@ -186,26 +179,12 @@ class SoftOptimalModel(nn.Module):
         """Rows with parameters of their own, and one more for people the model does not know."""
         return (len(self.subjects) if self.rows_are_people else len(self.groups)) + 1
 
-    def observe(self, log: BehaviorLog, by: Literal["subject", "episode", "decision"] = "subject") -> Observations:
+    def observe(self, log: BehaviorLog, by: Unit = "subject") -> Observations:
         """Return the responses of a checked log in the model's codes, summed ``by`` unit.
 
         Missing responses are left out, except by decision, where they keep their place with weight 0.
         """
-        row_of_subject, _ = self.rows_of(log)
-        timed = self.task.horizon is not None
-        state = self.task.states.encode(log.codebook.states.values)[log.state]
-        action = action_codes(self.task, log.codebook.actions, state, log.action)
-        if by == "decision":
-            action = np.where(log.responded, action, 0)
-            subject, unit, time = log.subject, np.arange(len(log)), log.time
-            weight = np.where(log.responded, log.weight, 0.0)
-        else:
-            counts = log.counts_of(state, action, by=by, timed=timed)
-            state, action, time, weight = counts.state, counts.action, counts.time, counts.weight
-            subject, unit = counts.subject, counts.unit
-        person = self.subjects.encode(log.codebook.subjects.values)[subject]
-        time = time if timed else np.zeros_like(time)
-        return Observations(row_of_subject[subject], state, time, action, weight, person, unit)
+        return observed(log, self.task, self.subjects, self.rows_of(log)[0], by)
 
     def expand(self, row: Index, state: Index) -> Expansion:
         """Lay out the (row, context) pairs that occur, under this model's reference policy."""
@@ -255,9 +234,8 @@ class SoftOptimalModel(nn.Module):
     @property
     def _average(self) -> Tensor:
         """[G] weights of the geometric-mean temperature over people, those at a boundary left out."""
-        rows = [row for row in self.table.rows if row.kind == "log_temperature"]
-        inner = np.array([row.fixed is None for row in rows])
-        people = np.bincount(self.group_of_subject, minlength=len(rows)) * (inner if inner.any() else 1.0)
+        inner = self.table.free[self.table.is_temperature]
+        people = np.bincount(self.group_of_subject, minlength=len(inner)) * (inner if inner.any() else 1.0)
         return torch.from_numpy(people / people.sum()).to(DTYPE)
 
     def temperature_row(self) -> Tensor:
@@ -288,19 +266,8 @@ class SoftOptimalModel(nn.Module):
 
     def require_solved(self, solution: SoftSolution, expansion: Expansion) -> None:
         """Raise the solver's sentence, with the feasible bound where there is one."""
-        if solution.status is SolveStatus.CONVERGED:
-            return
-        message = solution.status.value
-        if solution.status is SolveStatus.INFEASIBLE:
-            scale = float(self.log_temperature.detach().max().exp())
-            bound = feasible_bound(lambda t: self._solvable(expansion, t / scale), scale)
-            message += (
-                f" Here the temperature must stay below {bound:.4g} (inverse temperature above {1 / bound:.4g}); "
-                f"it was {scale:.4g}."
-                if bound > 0
-                else " With this reward no temperature is low enough: some state gains by never ending."
-            )
-        raise SolveError(message)
+        hottest = float(self.log_temperature.detach().max().exp())
+        require_solved(solution.status, hottest, lambda t: self._solvable(expansion, t / hottest))
 
     def require_solvable(self, expansion: Expansion) -> None:
         """Raise the solver's sentence when there is no solution at the present parameters.

@@ -1,7 +1,5 @@
 """Exact solution of stationary problems: which solver, and how first derivatives pass through it."""
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -49,16 +47,3 @@ def solve_stationary(
     q = action_value(problem, reward, value)
     log_policy = log_soft_policy(q, problem.log_prior, temperature)
     return SoftSolution(value, q, log_policy, found.status, found.num_steps, found.residual, found.system)
-
-
-def feasible_bound(is_feasible: Callable[[float], bool], infeasible: float) -> float:
-    """Return the largest feasible temperature below an infeasible one, by bisection to 4 digits."""
-    low, high = infeasible, infeasible
-    while not is_feasible(low):
-        low, high = low / 2, low
-        if low < 1e-12:
-            return 0.0
-    while high / low > 1 + 1e-4:
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if is_feasible(middle) else (low, middle)
-    return low
