@@ -120,7 +120,13 @@ def identify(model: SoftOptimalModel, log: BehaviorLog, seed: int = 0) -> Identi
         True
     """
     bound = model.bind(log)
-    whole, free = likelihood_of(bound, bound.observe(log)), bound.table.num_free
+    return identified(likelihood_of(bound, bound.observe(log)), seed)
+
+
+def identified(whole: AbstractLikelihood, seed: int) -> Identification:
+    """Return the report of :func:`identify` for a likelihood that is at hand."""
+    bound = whole.model
+    free = bound.table.num_free
     if free == 0:
         return Identification((), 0, 0, np.zeros(0), ())
     generator = np.random.default_rng(seed)

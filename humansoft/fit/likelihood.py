@@ -127,7 +127,7 @@ class AbstractLikelihood(ABC):
     @cached_property
     def every_action(self) -> "AbstractLikelihood":
         """The likelihood of all playable actions in all visited states, weighted by visits."""
-        return self._of(in_every_action(self.observations, self.model))
+        return self._kept(in_every_action(self.observations, self.model))
 
     def outer(self, scores: Real, person: npt.NDArray[np.int64]) -> ArrowMatrix:
         """Return the sum of products of scores [U, C] with themselves, each of one person [U]."""

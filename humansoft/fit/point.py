@@ -14,8 +14,8 @@ from humansoft.errors import UsageError, did_you_mean
 from humansoft.fit.assemble import assemble
 from humansoft.fit.boundary import Boundary, find_boundary, settle
 from humansoft.fit.exact_likelihood import ExactLikelihood
-from humansoft.fit.identification import identify
-from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
+from humansoft.fit.identification import identified
+from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood, likelihood_of
 from humansoft.fit.interpolation_error import is_precise
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.pseudo_likelihood import pseudo_start
@@ -75,20 +75,22 @@ def fit(
     if method != "maximum_likelihood":
         raise UsageError(f"there is no method {method!r}.{did_you_mean(method, ['maximum_likelihood'])}")
     require_valid(log, model.task)
-    report = identify(model, log, seed=seed or 0)
+    bound = model.bind(log)
+    likelihood = likelihood_of(bound, bound.observe(log))
+    report = identified(likelihood, seed or 0)
     if not allow_unidentified:
         report.require()
-    bound = model.bind(log)
-    likelihood, full, history, boundary = _learn(bound, log, max_steps, on_step)
+    likelihood, full, history, boundary = _learn(likelihood, log, max_steps, on_step)
     return assemble(likelihood, full, boundary, report, log, history, seed)
 
 
 def _learn(
-    bound: SoftOptimalModel, log: BehaviorLog, max_steps: int, on_step: OnStep | None
+    likelihood: AbstractLikelihood, log: BehaviorLog, max_steps: int, on_step: OnStep | None
 ) -> tuple[AbstractLikelihood, Real, list[float], Boundary]:
     """Maximise; hold whoever runs to a boundary, and let the others settle without them."""
+    bound = likelihood.model
     first_look = min(max_steps, _FIRST_LOOK)  # somebody on the way to infinity slows everybody down
-    likelihood, full, history = _maximise(bound, log, first_look, on_step)
+    likelihood, full, history = _maximise(bound, log, first_look, on_step, before=likelihood)
     unfinished = first_look < max_steps and len(history) >= first_look
     boundary = find_boundary(likelihood, full)
     held = np.zeros(len(full), dtype=bool)
