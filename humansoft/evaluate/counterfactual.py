@@ -112,6 +112,8 @@ class _Range:
         self.asked, self.estimates = asked, estimates
         fit = asked.fit
         self.likelihood = None if fit.model.task.horizon is not None else training_likelihood(fit)
+        if self.likelihood is not None:
+            self.at_estimates = self.likelihood.value(torch.from_numpy(asked.full))
         with torch.no_grad():
             rewards = fit.model.reward(fit.model.task)[..., fit.model.task.available]
         self.distance = reach * (float(rewards.abs().max()) or 1.0)
@@ -157,7 +159,7 @@ class _Range:
         for _ in range(_MOST_HALVINGS):
             full = self.asked.full + step
             value = self.likelihood.value(torch.from_numpy(full))
-            if abs(value - self.asked.fit.log_likelihood) <= _SAME_LIKELIHOOD:
+            if abs(value - self.at_estimates) <= _SAME_LIKELIHOOD:
                 try:
                     return self.asked.predict(full)[1]
                 except SolveError:  # nobody plans with such a reward there: come closer

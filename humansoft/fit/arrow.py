@@ -21,7 +21,7 @@ Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-_TINY = 1e-300
+_TINY, _ROUNDING = 1e-300, 1e-16
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,23 +139,29 @@ class BlockCovariance:
         blocks: [R, c, c] of each row's own parameters.
         factor: [P, Q].
         core: [Q, Q].
+        unknown: [P] parameters about which it says nothing (nan); ``None``: none.
     """
 
     layout: Layout
     blocks: Real
     factor: Real
     core: Real
+    unknown: Flags | None = None
 
     def variances(self) -> Real:
         """Return the diagonal [P]."""
         found = np.zeros(self.layout.size + 1)
         found[self.layout.own] = np.diagonal(self.blocks, axis1=1, axis2=2)
         total: Real = found[:-1] + np.einsum("pq,qr,pr->p", self.factor, self.core, self.factor, optimize=True)
-        return total
+        return total if self.unknown is None else np.where(self.unknown, np.nan, total)
 
     def times(self, columns: Real) -> Real:
-        """Return the product with columns [P, Q]."""
-        return self.of_blocks(columns) + self.factor @ (self.core @ (self.factor.T @ columns))
+        """Return the product with columns [P, Q]; nan for columns that involve what is unknown."""
+        product = self.of_blocks(columns) + self.factor @ (self.core @ (self.factor.T @ columns))
+        if self.unknown is not None:
+            product[self.unknown] = np.nan
+            product[:, (columns[self.unknown] != 0).any(axis=0)] = np.nan
+        return product
 
     def of_blocks(self, columns: Real) -> Real:
         """Return the product of the blocks alone with columns [P, Q]."""
@@ -180,22 +186,13 @@ class BlockCovariance:
             ),
         )
 
-    def without(self, parameters: Index) -> "BlockCovariance":
-        """Return it with nothing said (nan) about some parameters."""
-        factor, blocks = self.factor.copy(), self.blocks.copy()
-        factor[parameters] = np.nan
-        blocks[np.isin(self.layout.own, parameters).any(axis=1)] = np.nan
-        return replace(self, factor=factor, blocks=blocks)
+    def without(self, unknown: Flags) -> "BlockCovariance":
+        """Return it with nothing said about some parameters [P]."""
+        return replace(self, unknown=unknown)
 
     def toarray(self) -> Real:
         """Return the matrix [P, P] itself."""
-        return self.times(np.eye(self.layout.size)) if np.isfinite(self.factor).all() else self._with_gaps()
-
-    def _with_gaps(self) -> Real:
-        known = np.isfinite(self.factor).all(axis=1)
-        filled = replace(self, factor=np.nan_to_num(self.factor), blocks=np.nan_to_num(self.blocks)).toarray()
-        filled[~known] = filled[:, ~known] = np.nan
-        return filled
+        return self.times(np.eye(self.layout.size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +201,9 @@ class Inverse:
 
     Attributes:
         covariance: the inverse; 0 for fixed parameters.
-        smallest: its matrix's smallest eigenvalue over the largest, with parameters scaled to a diagonal of 1;
-            not above 0 when the matrix is not positive definite where the constraints let it move.
+        smallest: the smallest eigenvalue over the largest, of the own blocks and of the Schur complement, whichever
+            is smaller, with parameters scaled to a diagonal of 1. Not above 0 when the matrix is not positive definite
+            where the constraints let it move; parameters with a diagonal of 0 are left out.
     """
 
     covariance: BlockCovariance
@@ -238,7 +236,7 @@ def inverse(matrix: ArrowMatrix, free: Flags, mean_zero: Real | None, cutoff: fl
     blocks = matrix.blocks * own[:, :, None] * own[:, None, :]
     values, vectors = np.linalg.eigh(blocks + np.eye(own.shape[1]) * (own == 0)[:, :, None])
     turned = vectors.swapaxes(1, 2) @ edge
-    kept = 1.0 / np.maximum(values, max(cutoff * float(values.max(initial=0.0)), _TINY))
+    kept = 1.0 / np.maximum(values, max(max(cutoff, _ROUNDING) * float(values.max(initial=0.0)), _TINY))
     schur -= np.einsum("rcj,rc,rck->jk", turned, kept, turned)
     moving = schur if mean_zero is not None else schur[:num_shared, :num_shared]
     core, smallest = _pseudo_inverse(moving, int(mean_zero is not None), cutoff)

@@ -12,8 +12,7 @@ import torch
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.boundary import Boundary
 from humansoft.fit.identification import Identification
-from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
-from humansoft.fit.interpolation_error import CHECKED, TOLERANCE
+from humansoft.fit.interpolated_likelihood import TOLERANCE, InterpolatedLikelihood
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import covariances
@@ -79,6 +78,8 @@ def _status(
 
 def _params(table: Parameters, full: Real, boundary: Boundary, errors: Real, kinds: tuple[str, ...]) -> pd.DataFrame:
     fixed = ~table.free & (boundary.kind == "")
+    if table.mean_zero is not None and np.count_nonzero(table.mean_zero) == 1:
+        errors = np.where(table.mean_zero != 0, np.nan, errors)  # the only one left is what its unit makes it
     errors = np.where(fixed | (boundary.kind != ""), np.nan, errors)
     low, high = full - _NORMAL_95 * errors, full + _NORMAL_95 * errors
     low = np.where(boundary.kind == "upper", boundary.bound, np.where(boundary.kind != "", -np.inf, low))
@@ -124,7 +125,7 @@ def _interpolation_note(likelihood: AbstractLikelihood, full: Real) -> list[str]
         return []
     return [
         f"the soft Bellman equation was solved at {likelihood.num_nodes(torch.from_numpy(full))} temperatures and "
-        f"interpolated between them: no log probability is off by more than {TOLERANCE:g} (bound of {CHECKED} people)"
+        f"interpolated between them: no log probability is off by more than {TOLERANCE:g} (measured between them)"
     ]
 
 

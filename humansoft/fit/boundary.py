@@ -90,11 +90,16 @@ def limit_temperatures(model: SoftOptimalModel) -> dict[str, float]:
     Relative to the largest reward. Not further: between equally good actions, a tiny temperature
     magnifies rounding into preferences.
     """
+    scale = reward_scale(model)
+    return {"lower": scale + _COLD, "upper": scale + _HOT}
+
+
+def reward_scale(model: SoftOptimalModel) -> float:
+    """Return the log of the largest reward of a decision, 0 where there is none."""
     with torch.no_grad():
         reward = model.reward(model.task)[..., model.task.playable].abs()
     size = float(reward.max()) if reward.numel() else 0.0
-    scale = float(np.log(size)) if size > 0 else 0.0
-    return {"lower": scale + _COLD, "upper": scale + _HOT}
+    return float(np.log(size)) if size > 0 else 0.0
 
 
 def _bisect(

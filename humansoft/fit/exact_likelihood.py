@@ -104,7 +104,9 @@ class ExactLikelihood(AbstractLikelihood):
         expansion, groups = self.expansion, len(self.model.groups)
         weights = full[:-groups].detach().requires_grad_()
         pulled = (adjoint.by_reward(pull) * self.expansion.laid_out(self.directions.reward_at(weights))).sum()
-        (by_weight,) = torch.autograd.grad(pulled, weights)
+        by_weight = torch.zeros_like(weights)
+        if len(weights):  # a reward may be known as a whole
+            (by_weight,) = torch.autograd.grad(pulled, weights)
         own = adjoint.by_log_temperature(pull).cpu() * self._inside(full)
         row = self.model.temperature_row()[expansion.row]
         by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)

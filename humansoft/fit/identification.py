@@ -21,6 +21,7 @@ from humansoft.fit.flat_space import STRUCTURAL, Elimination, spectrum
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.model import SoftOptimalModel
+from humansoft.parameters import Parameters
 from humansoft.tasks.lookup import playable_in
 from humansoft.threads import one_thread
 
@@ -148,19 +149,26 @@ def identified(whole: AbstractLikelihood, seed: int) -> Identification:
 def _draw(likelihood: AbstractLikelihood, generator: np.random.Generator) -> Real:
     """Draw parameter values at which the problem has a solution, cooling down until it does."""
     table = likelihood.model.table
-    temperature = table.is_temperature
+    temperature, middle = table.is_temperature, _known_scale(table)
     for attempt in range(_ATTEMPTS):
         size = np.where(temperature, 0.1, 1.0 / table.scales)
-        wanted = generator.normal(size=len(table)) * size
+        wanted = generator.normal(size=len(table)) * size + np.where(temperature, middle, 0.0)
         # Undiscounted problems are solvable where steps are costly and temperatures low enough.
         wanted = np.where(temperature, wanted - 0.5 * attempt, -np.abs(wanted) if attempt % 2 else wanted)
         full = table.project(wanted)
         if np.isfinite(likelihood.value(torch.from_numpy(full))):
             return full
     raise SolveError(
-        "no parameter values were found at which the model has a solution: with the entropy planner and discount 1, "
-        "every way to the end must cost something; use planner='kl', a discount below 1, or fix a negative step weight"
+        "no parameter values were found at which the model has a solution: without a discount, every way to the end "
+        "must cost something (with planner='entropy' more than a step's entropy is worth); use a discount below 1, or "
+        "fix a negative step weight"
     )
+
+
+def _known_scale(table: Parameters) -> float:
+    """Return the log of the largest effect of a fixed reward, in the units of the temperature; 0 without any."""
+    known = np.array([abs(row.fixed or 0.0) * row.scale for row in table.rows if row.kind == "reward"])
+    return float(np.log(known.max())) if known.max(initial=0.0) > 0 else 0.0
 
 
 def _notes(bound: SoftOptimalModel, likelihood: AbstractLikelihood, full: Real) -> list[str]:

@@ -6,9 +6,10 @@ is linear in the person's counts; with W [B, J] the weight of node j for person 
 of the nodes with counts W' N. Derivatives by temperature are those of the interpolation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Self
+from functools import cached_property, wraps
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from torch import Tensor
 from humansoft._types import DTYPE
 from humansoft.codebook import Labels
 from humansoft.fit.arrow import ArrowMatrix
-from humansoft.fit.chebyshev import NODES, Pieces
+from humansoft.fit.chebyshev import NODES, Pieces, probes
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
 from humansoft.fit.network_likelihood import NetworkLikelihood
@@ -32,6 +33,10 @@ from humansoft.temperature import PerSubject
 
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
+Result = TypeVar("Result")
+
+TOLERANCE = 1e-6
+"""Largest error of log pi(a|s) with which estimates are reported; where it may be larger, everybody is solved for."""
 
 _MANY = 64  # temperatures: below, solving for each of them is as cheap as for the nodes
 _CHUNK = 50_000  # observations interpolated at a time
@@ -42,9 +47,22 @@ def likelihood_of(model: SoftOptimalModel, observations: Observations) -> Abstra
     if model.task.goals is not None:
         return NetworkLikelihood(model, observations)
     several = len(np.unique(observations.row)) > _MANY and not model.rows_are_people
-    # A node may be hotter than everybody: there must be a solution at any temperature.
+    # With the entropy planner and no discount, the hotter nodes of most pieces would have no solution.
     always = model.task.discount < 1 or model.task.horizon is not None or model.planner == "kl"
     return InterpolatedLikelihood(model, observations) if several and always else ExactLikelihood(model, observations)
+
+
+def _or_for_everybody(method: Callable[..., Result]) -> Callable[..., Result]:
+    """Solve for everybody where a node has no solution: it may be hotter or colder than all people."""
+
+    @wraps(method)
+    def chosen(self: "InterpolatedLikelihood", full: Tensor, *rest: Any) -> Result:  # noqa: ANN401
+        if self._nodes(full).log_policy is None:
+            found: Result = getattr(self._everybody, method.__name__)(full, *rest)
+            return found
+        return method(self, full, *rest)
+
+    return chosen
 
 
 @dataclass(eq=False)
@@ -54,23 +72,20 @@ class InterpolatedLikelihood(AbstractLikelihood):
     _latest: tuple[bytes, Nodes] | None = field(default=None, repr=False)
     _pieces: dict[int, Piece] = field(default_factory=dict, repr=False)
 
+    @_or_for_everybody
     def by_person(self, full: Float[Tensor, " P"]) -> Real:
         """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
         nodes = self._nodes(full)
-        table = nodes.log_policy
-        if table is None:
-            return np.full(len(self.model.subjects), -np.inf)
-        total: Real = (nodes.weights.value * (nodes.counts @ table)).sum(axis=1)
+        total: Real = (nodes.weights.value * (nodes.counts @ nodes.solved)).sum(axis=1)
         return total
 
+    @_or_for_everybody
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
         nodes = self._nodes(full)
-        table = nodes.log_policy
-        if table is None:
-            return None
-        return torch.from_numpy(self._at_observations(nodes, table[:, :, None], nodes.weights.value)[:, 0])
+        return torch.from_numpy(self._at_observations(nodes, nodes.solved[:, :, None], nodes.weights.value)[:, 0])
 
+    @_or_for_everybody
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P]."""
         nodes = self._nodes(full)
@@ -81,6 +96,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
         own = (nodes.weights.slope * (nodes.counts @ nodes.solved)).sum(axis=1) * self._inside(full)
         return np.where(self.model.table.free, np.concatenate([by_weight, self._by_group(own)]), 0.0)
 
+    @_or_for_everybody
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Hessian of log L [P, P], over free parameters."""
         nodes, num_shared = self._nodes(full), self._num_shared
@@ -93,6 +109,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
             corner = np.sum([exact.hessian(point).corner for exact, point in nodes.weighted()], axis=0)
         return self._arrow(own, edge, corner)
 
+    @_or_for_everybody
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
         nodes, num_shared = self._nodes(full), self._num_shared
@@ -107,6 +124,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
             corner = np.sum([exact.expected_information(point).corner for exact, point in nodes.weighted()], axis=0)
         return self._arrow(by_person[:, -1] * inside, by_person[:, :num_shared], corner)
 
+    @_or_for_everybody
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors]."""
         nodes, num_shared = self._nodes(full), self._num_shared
@@ -122,15 +140,34 @@ class InterpolatedLikelihood(AbstractLikelihood):
             found.insert(1, own * self._inside(full)[self.observations.person][:, None])
         return np.hstack(found)
 
+    @_or_for_everybody
     def require_solvable(self, full: Float[Tensor, " P"]) -> None:
-        """Raise the solver's sentence when there is no solution at a parameter vector."""
-        nodes = self._nodes(full)
-        for piece, point in nodes:
-            piece.exact.require_solvable(point)
+        """Raise the solver's sentence when there is no solution at a parameter vector: here, there is one."""
 
     def num_nodes(self, full: Float[Tensor, " P"]) -> int:
         """Return at how many temperatures the equations are solved."""
         return NODES * len(self._nodes(full).pieces)
+
+    def largest_error(self, full: Float[Tensor, " P"]) -> float:
+        """Return the largest error of log pi(a|s) of anything that people on a piece of the scale could have done.
+
+        Measured against the solution between the nodes; pieces on which only people at a boundary are do not count.
+        """
+        nodes = self._nodes(full)
+        if nodes.log_policy is None:
+            return 0.0  # everybody is solved for
+        table, worst = self.model.table, 0.0
+        inner = np.unique(nodes.piece[table.free[table.is_temperature][self.model.group_of_subject]])
+        for place in inner.tolist():
+            points = probes(nodes.numbers[place])
+            known = nodes.points[place]
+            exact = self._at_temperatures(len(points)).log_prob(torch.cat([known[:-NODES], torch.from_numpy(points)]))
+            own = nodes.pieces[place].log_policy(known)
+            if exact is None or own is None:
+                return np.inf
+            found = own @ Pieces(points).weights.value.T
+            worst = max(worst, float(np.abs(found - exact.numpy().reshape(found.shape)).max(initial=0.0)))
+        return worst
 
     def tables(self, full: Float[Tensor, " P"], person: int, states: Index) -> tuple[Tensor, Tensor]:
         """Return the values [T, S] and log policy [T, S, A] of a person in some states of contexts that people met."""
@@ -174,7 +211,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
         size = (len(self.model.subjects), len(pieces.used) * len(self._choices.action))
         counts = csr_array((self.observations.weight, (self.observations.person, place)), shape=size)
         solved = tuple(self._piece(number) for number in pieces.used)
-        nodes = Nodes(solved, points, pieces.piece, pieces.weights, place, counts)
+        nodes = Nodes(pieces.used, solved, points, pieces.piece, pieces.weights, place, counts)
         self._latest = (here, nodes)
         return nodes
 
@@ -190,25 +227,28 @@ class InterpolatedLikelihood(AbstractLikelihood):
     def _piece(self, number: int) -> Piece:
         """Return a piece, made once."""
         if number not in self._pieces:
-            choices, shape = self._choices, (len(self._choices.action), NODES)
-            row, state, time, action = (
-                np.broadcast_to(code, shape).ravel()
-                for code in (np.arange(NODES), choices.state[:, None], choices.time[:, None], choices.action[:, None])
-            )
-            seen = Observations(row, state, time, action, np.ones(len(row)), row, row)
-            self._pieces[number] = Piece(ExactLikelihood(self._node_model, seen))
+            self._pieces[number] = Piece(self._at_temperatures(NODES))
         return self._pieces[number]
 
-    @cached_property
-    def _node_model(self) -> SoftOptimalModel:
-        """The model with one temperature for each node of a piece."""
-        names = Labels("subject", tuple(range(NODES)))
-        model = self.model.bound_to(names, names, np.arange(NODES))
+    def _at_temperatures(self, count: int) -> ExactLikelihood:
+        """Return the likelihood of one observation of each choice at each of some temperatures."""
+        choices, shape = self._choices, (len(self._choices.action), count)
+        row, state, time, action = (
+            np.broadcast_to(code, shape).ravel()
+            for code in (np.arange(count), choices.state[:, None], choices.time[:, None], choices.action[:, None])
+        )
+        names = Labels("subject", tuple(range(count)))
+        model = self.model.bound_to(names, names, np.arange(count))
         model.temperature = PerSubject()
         rewards = [row for row in self.model.table.rows if row.kind == "reward"]
         own = [Parameter("log_temperature", "log_temperature", "subject", label=label) for label in names.values]
         model.table = Parameters.of([*rewards, *own])
-        return model
+        return ExactLikelihood(model, Observations(row, state, time, action, np.ones(len(row)), row, row))
+
+    @cached_property
+    def _everybody(self) -> ExactLikelihood:
+        """The likelihood solved for everybody, for parameters at which a node has no solution."""
+        return ExactLikelihood(self.model, self.observations)
 
     def _first_choices(self, nodes: Nodes) -> Index:
         """Return where the choices of each (piece, time, state) begin."""

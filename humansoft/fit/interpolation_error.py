@@ -25,24 +25,6 @@ from humansoft.solvers.linear_system import linear_system
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
-TOLERANCE = 1e-6
-"""Largest error of log pi(a|s) with which estimates are reported; where it may be larger, everybody is solved for."""
-
-CHECKED = 16
-"""People for whom the bound is worked out, from the lowest to the highest temperature."""
-
-
-def is_precise(likelihood: InterpolatedLikelihood, full: Float[Tensor, " P"]) -> bool:
-    """Whether the bound of people spread over all inner temperatures is within the tolerance."""
-    table, model = likelihood.model.table, likelihood.model
-    group = np.flatnonzero(table.free[table.is_temperature])
-    if not len(group):
-        return True
-    own = full[len(full) - len(model.groups) :].numpy()[group]
-    spread = group[np.argsort(own)][np.linspace(0, len(group) - 1, CHECKED).astype(np.int64)]
-    _, first = np.unique(model.group_of_subject, return_index=True)
-    return bool((error_bound(likelihood, full, np.unique(first[spread])) <= TOLERANCE).all())
-
 
 def error_bound(likelihood: InterpolatedLikelihood, full: Float[Tensor, " P"], people: Index) -> Real:
     """Return the largest error of log pi(a|s) of some people [D], over all actions in all states of their contexts.
@@ -56,6 +38,8 @@ def error_bound(likelihood: InterpolatedLikelihood, full: Float[Tensor, " P"], p
     found = np.zeros(len(people))
     for place, person in enumerate(people):
         mine = np.flatnonzero(seen.person == person)
+        if not len(mine):
+            continue
         states = np.flatnonzero(np.isin(model.task.context.numpy(), model.task.context.numpy()[seen.state[mine]]))
         row = np.repeat(seen.row[mine[:1]], len(states))
         expansion = model.expand(row, states).on(torch.device("cpu"))

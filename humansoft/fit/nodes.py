@@ -90,7 +90,8 @@ class Nodes:
     """The nodes at one parameter vector.
 
     Attributes:
-        pieces: the pieces that people are on.
+        numbers: of the pieces that people are on.
+        pieces: these pieces.
         points: for each piece, its parameters: the reward's, and the nodes' log temperatures.
         piece: [B] place of each person's piece among them.
         weights: of the nodes of each person's piece [B, NODES].
@@ -98,6 +99,7 @@ class Nodes:
         counts: [B, pieces * D] how often each person decided what, at the person's piece.
     """
 
+    numbers: tuple[int, ...]
     pieces: tuple[Piece, ...]
     points: tuple[Float[Tensor, " Q"], ...]
     piece: Index

@@ -12,11 +12,10 @@ from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import UsageError, did_you_mean
 from humansoft.fit.assemble import assemble
-from humansoft.fit.boundary import Boundary, find_boundary, settle
+from humansoft.fit.boundary import Boundary, find_boundary, reward_scale, settle
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.identification import identified
-from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood, likelihood_of
-from humansoft.fit.interpolation_error import is_precise
+from humansoft.fit.interpolated_likelihood import TOLERANCE, InterpolatedLikelihood, likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.pseudo_likelihood import pseudo_start
 from humansoft.fit.result import Fit
@@ -28,7 +27,8 @@ Real = npt.NDArray[np.float64]
 OnStep = Callable[[int, float], None]
 
 _FIRST_LOOK = 40  # steps before asking who is on the way to a boundary
-_MOST_ROUNDS = 4  # of finding who is at a boundary and letting the others settle
+_FARTHEST_START = 4.0  # log units from the size of the reward
+_MOST_ROUNDS = 5  # of finding who is at a boundary and letting the others settle
 
 
 @one_thread()
@@ -94,18 +94,26 @@ def _learn(
     unfinished = first_look < max_steps and len(history) >= first_look
     boundary = find_boundary(likelihood, full)
     held = np.zeros(len(full), dtype=bool)
-    for _ in range(_MOST_ROUNDS):
+    rounds = 0
+    while rounds < _MOST_ROUNDS:
         at_edge = boundary.at_limit
         if (at_edge == held).all() and not unfinished:
-            break
-        full, bound.table = settle(bound, full, boundary)
+            if _is_precise(likelihood, full):
+                break
+            likelihood = ExactLikelihood(bound, likelihood.observations)
+        else:
+            full, bound.table = settle(bound, full, boundary)
         likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history, likelihood)
         boundary, held, unfinished = find_boundary(likelihood, full, at_edge), at_edge, False
-    if isinstance(likelihood, InterpolatedLikelihood) and not is_precise(likelihood, torch.from_numpy(full)):
-        exact = ExactLikelihood(bound, likelihood.observations)
-        likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history, exact)
-        boundary = find_boundary(likelihood, full, held)
+        rounds += 1
     return likelihood, full, history, boundary
+
+
+def _is_precise(likelihood: AbstractLikelihood, full: Real) -> bool:
+    """Whether interpolation, if there was any, is good enough for what is reported."""
+    if not isinstance(likelihood, InterpolatedLikelihood):
+        return True
+    return likelihood.largest_error(torch.from_numpy(full)) <= TOLERANCE
 
 
 def _maximise(
@@ -131,7 +139,7 @@ def _maximise(
     if pooled is not None:
         # What everybody shares is found first, where one solution serves all people.
         _, together, history = _maximise(pooled.bind(log), log, max_steps, on_step)
-        start = np.r_[together[:-1], np.full(len(bound.groups), together[-1])]
+        start = np.r_[together[:-1], np.full(len(bound.groups), _inner(bound, together[-1]))]
     data = DecisionDataModule(bound, log, before)
     near = start is None and data.likelihood.pilot is not None
     if start is None and bound.task.goals is not None:
@@ -146,6 +154,12 @@ def _maximise(
         data.likelihood.require_solvable(learner.full)
     run_trainer(learner, data)
     return data.likelihood, learner.full.detach().numpy().copy(), learner.history
+
+
+def _inner(bound: SoftOptimalModel, log_temperature: float) -> float:
+    """Return a log temperature from which one gets anywhere: people together may run to a boundary, and each not."""
+    middle = reward_scale(bound)
+    return float(np.clip(log_temperature, middle - _FARTHEST_START, middle + _FARTHEST_START))
 
 
 def _pooled(bound: SoftOptimalModel) -> SoftOptimalModel | None:

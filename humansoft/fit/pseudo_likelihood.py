@@ -29,6 +29,7 @@ Real = npt.NDArray[np.float64]
 _ROUNDS = 2
 _MOST_WEIGHTS = 64  # a table for each of them has to be kept
 _PSEUDO_VISITS = 1.0  # of the reference policy, to each state
+_LARGEST_STEP = 5.0  # change of Q / temperature: beyond, a logit is far from its quadratic approximation
 _LOGIT_STEPS, _HALVINGS, _GAIN = 25, 20, 1e-9
 _RIDGE = 1e-9  # of the curvature, relative to its size: directions that the data leave flat stay where they are
 
@@ -75,9 +76,9 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
             return None
         weights = _logit(found, counts, weights)
         policy = (found.slope @ weights + found.level).softmax(dim=-1).nan_to_num(0.0)
-    scale = 1.0 / float(weights[-1]) if heats else alpha
-    if not (scale > 0 and np.isfinite(scale)):
+    if heats and not (float(weights[-1]) > 0 and np.isfinite(1.0 / float(weights[-1]))):
         return None
+    scale = 1.0 / float(weights[-1]) if heats else alpha
     free = np.flatnonzero(table.free & ~table.is_temperature)
     full[free] = scale * weights[: len(free)].cpu().numpy()
     full[-1] = np.log(scale)
@@ -140,6 +141,7 @@ def _logit(response: Response, counts: Float[Tensor, "T M A"], weights: Float[Te
         size = curvature.diagonal().clamp_min(torch.finfo(DTYPE).tiny).sqrt()
         scaled = curvature / torch.outer(size, size) + _RIDGE * torch.eye(len(size), dtype=DTYPE, device=size.device)
         step = torch.linalg.solve(scaled, gradient / size) / size
+        step = step / max(1.0, float((slope @ step).abs().max()) / _LARGEST_STEP)
         for _ in range(_HALVINGS):
             better, following = log_policy(weights + step)
             if better >= value:

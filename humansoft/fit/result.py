@@ -40,8 +40,8 @@ def _same(one: object, other: object) -> bool:
     if isinstance(one, pd.DataFrame) and isinstance(other, pd.DataFrame):
         return one.equals(other)
     if isinstance(one, BlockCovariance) and isinstance(other, BlockCovariance):
-        pairs = ((getattr(one, name), getattr(other, name)) for name in ("blocks", "factor", "core"))
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+        pairs = ((getattr(one, name), getattr(other, name)) for name in ("blocks", "factor", "core", "unknown"))
+        return all(np.array_equal(a, b) for a, b in pairs)
     return bool(one == other)
 
 

@@ -20,6 +20,8 @@ def covariance_tensors(covariances: Covariances) -> dict[str, torch.Tensor]:
             tensors["covariance.owner"] = torch.from_numpy(matrix.layout.owner).clone()
             for name in _PARTS:
                 tensors[f"covariance.{kind}.{name}"] = torch.from_numpy(getattr(matrix, name)).contiguous().clone()
+            if matrix.unknown is not None:
+                tensors[f"covariance.{kind}.unknown"] = torch.from_numpy(matrix.unknown).clone()
     return tensors
 
 
@@ -33,5 +35,7 @@ def read_covariances(
             matrices[kind] = record["missing"][kind]
         else:
             layout = Layout(tensors["covariance.owner"].numpy(), len(params))
-            matrices[kind] = BlockCovariance(layout, *(tensors[f"covariance.{kind}.{name}"].numpy() for name in _PARTS))
+            unknown = tensors.get(f"covariance.{kind}.unknown")
+            blocks, factor, core = (tensors[f"covariance.{kind}.{name}"].numpy() for name in _PARTS)
+            matrices[kind] = BlockCovariance(layout, blocks, factor, core, None if unknown is None else unknown.numpy())
     return Covariances(matrices, tuple(record["kinds"]), params.index)

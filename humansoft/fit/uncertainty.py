@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.linalg
 import torch
 from scipy.linalg import null_space
 from scipy.sparse import csr_array
@@ -37,6 +38,12 @@ COVARIANCE_KINDS: tuple[CovarianceKind, ...] = ("hessian", "bhhh", "sandwich_by_
 MIN_EPISODES = 5
 """With fewer episodes, a sandwich clustered by episode says more about luck than about noise."""
 
+_DEGENERATE = 1e-6
+"""A robust variance that is so small a share of the usual one is rounding.
+
+With one temperature a person and nothing that fixes their unit, a step of all rewards at once can be made up for
+by each person alone: scores summed by subject are then 0 along it, whatever the data.
+"""
 _SINGULAR = 1e-12  # smallest eigenvalue of a matrix that can be inverted, relative to the largest
 
 _NO_EPISODES = (
@@ -116,8 +123,8 @@ def covariances(likelihood: AbstractLikelihood, full: Real, log: BehaviorLog) ->
         by_subject, people = _clusters(likelihood, scores, seen.person)
         by_subject_matrix = _sandwich(bread, likelihood, by_subject, people, "subject")
         if not isinstance(by_subject_matrix, str):
-            own = [p for p, row in enumerate(table.rows) if row.level == "subject" and row.fixed is None]
-            by_subject_matrix = by_subject_matrix.without(np.array(own, dtype=np.int64))
+            own = np.array([row.level == "subject" and row.fixed is None for row in table.rows], dtype=bool)
+            by_subject_matrix = by_subject_matrix.without(own)
         matrices["sandwich_by_subject"] = by_subject_matrix
         if not log.counted:
             matrices["sandwich_by_episode"] = _sandwich(
@@ -177,12 +184,18 @@ def _sandwich(
         )
     if by == "episode" and len(clusters) < MIN_EPISODES:
         return f"clustering by episode needs at least {MIN_EPISODES} episodes, there are {len(clusters)}; use 'hessian'"
-    if needed and np.linalg.matrix_rank(over.T @ meat.times(over), hermitian=True) < needed:
+    found = bread.around(meat)
+    if needed and _smallest_share(over.T @ found.times(over), over.T @ bread.times(over)) < _DEGENERATE:
         return (
             f"the {len(clusters)} cluster sums span fewer than {needed} directions; "
             "use 'hessian', or cluster by episode"
         )
-    return bread.around(meat)
+    return found
+
+
+def _smallest_share(variance: Real, model_based: Real) -> float:
+    """Return the smallest ratio of two covariances [q, q] over all directions."""
+    return float(scipy.linalg.eigh(variance, model_based, eigvals_only=True)[0])
 
 
 def _default_kinds(

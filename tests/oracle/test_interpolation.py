@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -169,10 +170,46 @@ def test_a_fit_says_what_was_interpolated_and_solves_for_everybody_where_that_is
     ours = hs.fit(model, log)
     assert re.search(r"solved at \d+ temperatures and interpolated", ours.message)
     # By its module, for ``hs.fit`` is the verb of the same name.
-    monkeypatch.setattr(sys.modules[error_bound.__module__], "TOLERANCE", 0.0)
+    monkeypatch.setattr(sys.modules["humansoft.fit.point"], "TOLERANCE", 0.0)
     exact = hs.fit(model, log)
     assert "interpolated" not in exact.message
     assert ours.log_likelihood == pytest.approx(exact.log_likelihood, abs=1e-6)
     inner = ours.params["boundary"] == ""
     np.testing.assert_allclose(ours.params["estimate"][inner], exact.params["estimate"][inner], atol=1e-6)
     np.testing.assert_allclose(ours.params["std_error"][inner], exact.params["std_error"][inner], rtol=1e-5)
+
+
+def test_nodes_without_a_solution_do_not_bar_people_who_have_one() -> None:
+    """With kl and no discount, a loop that pays is worth staying in for ever below some temperature."""
+    table = pd.DataFrame({"state": "s", "action": ["stay", "go"], "next_state": ["s", "end"], "joy": [1.0, 0.0]})
+    task = hs.Task.table(table, discount=1.0, features=["joy"])
+    people = {f"p{b:02d}": 0.7 + b / 100 for b in range(PEOPLE)}
+    log = hs.simulate(hs.plan(task, {"joy": 0.45}, people), 20, seed=1)
+    bound = hs.SoftOptimalModel(task, temperature=hs.PerSubject()).bind(log)
+    exact, ours = (kind(bound, bound.observe(log)) for kind in (ExactLikelihood, InterpolatedLikelihood))
+    point = torch.tensor([0.45, *np.log(list(people.values()))], dtype=torch.float64)
+    np.testing.assert_allclose(ours.by_person(point), exact.by_person(point))
+    np.testing.assert_allclose(ours.gradient(point), exact.gradient(point))
+    fitted = hs.fit(hs.SoftOptimalModel(task, temperature=hs.PerSubject()), log)
+    assert fitted.converged
+    assert fitted.log_likelihood >= exact.value(point)
+
+
+def test_the_error_is_measured_where_it_is_largest() -> None:
+    """Very many equal ways bring a singularity near: interpolation is then refused."""
+    ways = [(i, a) for i in range(6) for a in range(50)]
+    rooms = [(f"r{i}", f"a{a}", f"r{i + 1}" if i < 5 else "end", 10 / 7, float(a == 0)) for i, a in ways]
+    table = pd.DataFrame(rooms, columns=["state", "action", "next_state", "cost", "ill"])
+    doors = pd.DataFrame([("r0", "door", "end", 1.0, 0.0)], columns=table.columns)
+    task = hs.Task.table(pd.concat([table, doors]), discount=0.99, features=["cost", "ill"])
+    people = {f"p{b:02d}": float(np.exp(-1.2 + 0.01 * b)) for b in range(PEOPLE)}
+    log = hs.simulate(hs.plan(task, {"cost": -1.0, "ill": -0.2}, people, "entropy"), 5, seed=1)
+    model = hs.SoftOptimalModel(task, hs.LinearReward(fixed={"cost": -1.0}), hs.PerSubject(), "entropy").bind(log)
+    exact, ours = (kind(model, model.observe(log)) for kind in (ExactLikelihood, InterpolatedLikelihood))
+    point = torch.tensor([-1.0, -0.2, *np.log(list(people.values()))], dtype=torch.float64)
+    both = [likelihood.log_prob(point) for likelihood in (ours, exact)]
+    error = float((both[0] - both[1]).abs().max())  # type: ignore[operator]
+    assert isinstance(ours, InterpolatedLikelihood)
+    assert ours.largest_error(point) >= error / 2
+    assert ours.largest_error(point) > 1e-6
+    assert "interpolated" not in hs.fit(model, log).message

@@ -72,3 +72,24 @@ def test_one_real_person(data_home: object) -> None:
     fit = hs.fit(hs.SoftOptimalModel(task, reward, hs.PerSubject(), planner="entropy"), one)
     assert fit.std_errors("hessian").loc[["log_temperature"]].iloc[0] == pytest.approx(0.0331, abs=5e-5)
     assert fit.std_errors("sandwich_by_episode").loc[["log_temperature"]].iloc[0] == pytest.approx(0.0839, abs=5e-5)
+
+
+def test_scores_by_subject_that_cancel_are_not_taken_for_certainty() -> None:
+    """Without an anchor each person makes up for a step of the one weight: summed by subject, it has no score."""
+    task = hs.Task.grid("S..\n.L.\n..G", discount=0.9, legend={"L": "lava"}, slip=0.1)
+    people = {f"p{b:02d}": 0.5 + 0.1 * b for b in range(15)}
+    log = hs.simulate(hs.plan(task, {"goal": 2.0}, people), 12, seed=3, max_steps=30)
+    fitted = hs.fit(hs.SoftOptimalModel(task, hs.LinearReward(["goal"]), hs.PerSubject()), log)
+    assert fitted.params["std_error_kind"].iloc[0] == "hessian"
+    with pytest.raises(hs.errors.NotAvailableError, match="span fewer than 1 directions"):
+        fitted.std_errors("sandwich_by_subject")
+
+
+def test_the_only_temperature_left_in_the_mean_has_no_error() -> None:
+    task = hs.Task.grid("S.G\n...", discount=0.9, slip=0.1)
+    log = hs.simulate(hs.plan(task, {"step": -1.0}, {"ann": 0.5, "bob": 1e-4, "cleo": 1e-4}), 20, seed=3, max_steps=30)
+    fitted = hs.fit(hs.SoftOptimalModel(task, hs.LinearReward(["step"]), hs.PerSubject()), log)
+    temperatures = fitted.params.loc[["log_temperature"]]
+    inner = temperatures[temperatures["boundary"] == ""]
+    assert len(inner) == 1
+    assert inner["std_error"].isna().all()
