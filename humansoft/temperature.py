@@ -70,7 +70,8 @@ def with_temperatures(
     is left without a scale after that is for :func:`humansoft.identify` to find.
     """
     anchor = next((row for row in rewards if row.fixed not in (None, 0.0)), None)
-    relative = isinstance(temperature, PerGroup | PerSubject) and anchor is None
+    # A reward without parameters is known as a whole, and its units with it.
+    relative = isinstance(temperature, PerGroup | PerSubject) and anchor is None and bool(rewards)
     fixed = math.log(temperature.value) if isinstance(temperature, Fixed) else None
     level: Level = "shared"
     if isinstance(temperature, PerSubject | PerGroup):

@@ -138,5 +138,7 @@ class Directions:
 
 def curvature(function: Callable[[Tensor], Tensor], point: Float[Tensor, " Q"]) -> Real:
     """Return the second derivative of a scalar function by automatic differentiation."""
+    if not len(point):
+        return np.zeros((0, 0))
     found: Tensor = torch.autograd.functional.hessian(function, point)  # type: ignore[no-untyped-call]
     return found.numpy()
