@@ -253,11 +253,11 @@ def _pseudo_inverse(schur: Real, num_constraints: int, cutoff: float) -> tuple[R
     if not len(schur):
         return schur, np.inf
     values, vectors = np.linalg.eigh((schur + schur.T) / 2)
-    largest = max(float(np.abs(values).max()), _TINY)
+    largest = max(float(np.abs(values).max()), 1.0)  # of parameters scaled to 1: what is left may be rounding alone
     told = np.abs(values) > cutoff * largest
     inverted = (vectors * np.where(told, 1.0 / np.where(told, values, 1.0), 0.0)) @ vectors.T
     positive = values[num_constraints:]
-    return inverted, float(positive.min(initial=np.inf)) / max(float(positive.max(initial=0.0)), _TINY)
+    return inverted, float(positive.min(initial=np.inf)) / largest
 
 
 def _own_rows(own: Index, columns: Real) -> Real:

@@ -44,7 +44,7 @@ _DEGENERATE = 1e-6
 With one temperature a person and nothing that fixes their unit, a step of all rewards at once can be made up for
 by each person alone: scores summed by subject are then 0 along it, whatever the data.
 """
-_SINGULAR = 1e-12  # smallest eigenvalue of a matrix that can be inverted, relative to the largest
+_SINGULAR = 1e-10  # smallest eigenvalue, relative to the largest, that is not rounding in a solution to 10 digits
 
 _NO_EPISODES = (
     "the log was counted while reading, which keeps no episodes; use 'hessian' or 'sandwich_by_subject', or read it "

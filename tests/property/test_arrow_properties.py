@@ -97,3 +97,10 @@ def test_a_matrix_that_is_not_positive_says_so() -> None:
     assert inverse(ArrowMatrix.of_rows(layout, by_row), free, None).smallest < 0
     indefinite = np.array([[[0.5, 1.0], [1.0, 1.0]], [[0.5, 0.0], [0.0, 1.0]]])
     assert inverse(ArrowMatrix.of_rows(layout, indefinite), free, None).smallest <= 1e-12
+
+
+def test_what_own_parameters_make_up_for_is_flat_however_few_are_shared() -> None:
+    """One shared parameter that each row's own can undo: nothing is left of it but rounding."""
+    layout = Layout(np.array([[1, 0], [2, 0]]), 3)
+    by_row = np.array([[[0.3, 0.1], [0.1, 0.1 * 0.1 / 0.3]], [[0.7, 0.2], [0.2, 0.2 * 0.2 / 0.7]]])
+    assert inverse(ArrowMatrix.of_rows(layout, by_row), np.ones(3, dtype=bool), None).smallest < 1e-12
