@@ -38,7 +38,7 @@ def assemble(
 ) -> Fit:
     """Turn an optimum into a :class:`Fit`: errors, status, notes, and what is kept of the log."""
     bound, table = likelihood.model, likelihood.model.table
-    errors = covariances(likelihood, full, log)
+    errors = covariances(likelihood, full, log, report.identified)
     value = likelihood.value(torch.from_numpy(full))
     status = _status(likelihood, full, table, boundary, report, value)
     params = _params(table, full, boundary, errors.std_errors(), errors.kinds)

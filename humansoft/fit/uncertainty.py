@@ -38,6 +38,7 @@ COVARIANCE_KINDS: tuple[CovarianceKind, ...] = ("hessian", "bhhh", "sandwich_by_
 MIN_EPISODES = 5
 """With fewer episodes, a sandwich clustered by episode says more about luck than about noise."""
 
+_FLAT = "the data leave a direction of the parameters flat: see `identify`"
 _DEGENERATE = 1e-6
 """A robust variance that is so small a share of the usual one is rounding.
 
@@ -99,23 +100,24 @@ class Covariances:
         return errors
 
 
-def covariances(likelihood: AbstractLikelihood, full: Real, log: BehaviorLog) -> Covariances:
+def covariances(likelihood: AbstractLikelihood, full: Real, log: BehaviorLog, identified: bool = True) -> Covariances:
     """Compute every kind of covariance at the optimum.
 
     Args:
         likelihood: the likelihood that was maximised.
         full: [P] the estimates; those at a boundary count as fixed in the model's table.
         log: the decisions, for the clusters.
+        identified: false where a direction is known to be flat: matrices are then singular but for rounding.
     """
     table, point = likelihood.model.table, torch.from_numpy(full)
     seen = likelihood.observations
     information = likelihood.hessian(point).scaled(-1.0)
     scores = likelihood.jacobian(point)
     products = likelihood.outer(np.sqrt(seen.weight)[:, None] * scores, seen.person)
-    bread = _inverse(information, table, "the observed information")
+    bread = _inverse(information, table, "the observed information") if identified else _FLAT
     matrices: dict[str, BlockCovariance | str] = {
         "hessian": bread,
-        "bhhh": _inverse(products, table, "the matrix of score products"),
+        "bhhh": _inverse(products, table, "the matrix of score products") if identified else _FLAT,
         "sandwich_by_subject": bread,
         "sandwich_by_episode": _NO_EPISODES if log.counted else bread,
     }
