@@ -208,7 +208,7 @@ def entropy_farming() -> Claim:
         Row("entropy/alpha_0.8", farming_plan(0.8, "entropy")),
         at_most("entropy/alpha_1.0", farming_plan(1.0, "entropy"), uniform),
         at_least("kl/alpha_1.0", farming_plan(1.0, "kl"), 0.99),
-        at_least("kl/alpha_1.5", farming_plan(1.5, "kl"), 0.99),
+        at_least("kl/alpha_3.0", farming_plan(3.0, "kl"), 0.9),
         Row("largest_feasible_temperature", bound),
         at_least("largest_feasible_temperature/over_1/log4", bound * np.log(4), 1.0),
         Row("feasible/just_below", feasible(0.999 * bound), "1", 0.0),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from analysis.rows import Row
@@ -77,7 +78,7 @@ def table_of(claims: list[Claim]) -> Table:
         for row in claim.rows:
             table.add_row("", escape(f"  {row.name}"), f"{row.value:.6g}", *_expected(row))
         if claim.care:
-            table.add_row("", f"[italic]  Care: {escape(claim.care)}[/]")
+            table.add_row("", Padding(f"[italic]Care: {escape(claim.care)}[/]", (0, 0, 0, 2)))
         table.add_section()
     return table
 

@@ -151,7 +151,7 @@ def falling_temperature(left: Axes, right: Axes) -> None:
     right.legend()
 
 
-def errors(left: Axes, right: Axes) -> None:
+def costly_mistakes(left: Axes, right: Axes) -> None:
     """D7: mistakes in the model, and in data."""
     gaps, logs = mistakes.gaps_and_logs()
     left.plot(gaps, logs, "o")
@@ -188,5 +188,15 @@ def farming(left: Axes, right: Axes) -> None:
     right.legend()
 
 
-FIGURES = (log_integral, gradients, one_bridge, four_exits, blocked_way, ties, falling_temperature, errors, farming)
+FIGURES = (
+    log_integral,
+    gradients,
+    one_bridge,
+    four_exits,
+    blocked_way,
+    ties,
+    falling_temperature,
+    costly_mistakes,
+    farming,
+)
 """Every figure: a function that draws its two panels."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+import humansoft as hs
 from analysis.lecture.claims import Args, Claim, at_least, at_most, zero
 from analysis.lecture.worlds import Array, Index, World, action_values, log_sum, random_world
 from analysis.rows import Row
@@ -53,6 +54,7 @@ def without_ties() -> Claim:
     gaps = [hard_gap(world, alpha) for alpha in ALPHAS]
     unit = math.log(world.reward.shape[1]) / (1 - world.discount)
     rest = -float((solved(world, ALPHAS[-1]).value.numpy() - hard_values(world)).min())
+    hard = hs.Newton().value(world.problem(), world.rewards, world.temperatures(0.0), None).value.numpy()
     rows = (
         *(Row(f"gap/alpha_{alpha}", gap) for alpha, gap in zip(ALPHAS, gaps, strict=True)),
         at_most("gap_over_bound", max(g / (a * unit) for g, a in zip(gaps, ALPHAS, strict=True)), 1.0),
@@ -60,6 +62,7 @@ def without_ties() -> Claim:
         at_most("growth_of_gap_with_falling_temperature", float(np.diff(gaps).max()), 0.0),
         zero("gap_over_first_order_minus_1/alpha_0.01", gaps[4] / first_order(world, 0.01) - 1, 1e-3),
         zero("gap/last", gaps[-1], 1e-9),
+        zero("plan_at_temperature_0_minus_numpy", float(np.abs(hard - hard_values(world)).max()), 1e-12),
     )
     care = (
         "0 <= V - V* <= alpha * log(actions) / (1 - discount), and without ties the gap is exponentially small in "

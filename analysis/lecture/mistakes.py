@@ -77,7 +77,7 @@ class GapBins:
     def chi_squared(self) -> float:
         """How far the counts are from those expected; as chi-squared with bins - 1 degrees where the model holds."""
         off = self.seen - self.expected
-        return float(off @ np.linalg.solve(self.covariance, off))
+        return float(off @ np.linalg.pinv(self.covariance, hermitian=True) @ off)
 
 
 def gap_bins(log: hs.BehaviorLog, task: hs.Task) -> GapBins:
