@@ -60,18 +60,25 @@ def arrival(policy: hs.Policy, start: Hashable, goal: Hashable, *, steps: int = 
 def four_exits() -> Claim:
     """D2b: all modes are kept."""
     task = hs.Task.grid(ROOM, discount=0.95)
-    soft = hs.plan(task, {"step": -1.0}, temperature=0.1)
     exits = [task.states.values[s] for s in task.terminal.nonzero().ravel().tolist()]
-    start = (4, 4)
-    rows = []
-    for name, policy in (("soft", soft), ("first_best", first_best(hard_plan(task)))):
-        shares = [share_of(policy, start, goal) for goal in exits]
-        reference = 0.25 if name == "soft" else 1.0
-        rows += [Row(f"{name}/exit_{goal}", share) for goal, share in zip(exits, shares, strict=True)]
-        rows.append(Row(f"{name}/most_frequent_exit", max(shares), repr(reference), 1e-12))
-    walked = max(abs(arrival(soft, start, goal) - share_of(soft, start, goal)) for goal in exits)
-    rows.append(zero("soft/solved_minus_walked", walked, 1e-10))
-    return Claim("D2b", "Training for entropy keeps all ways of solving a task, not one of them.", tuple(rows))
+    hard = hard_plan(task)
+    soft = {f"soft/alpha_{a}": hs.plan(task, {"step": -1.0}, temperature=a) for a in (0.1, 0.5)}
+    policies = {**soft, "any_best": hard, "first_best": first_best(hard)}
+    centre, beside = (
+        {name: np.array([share_of(policy, start, exit_) for exit_ in exits]) for name, policy in policies.items()}
+        for start in ((4, 4), (4, 3))
+    )
+    walked = [arrival(soft["soft/alpha_0.5"], (4, 3), exit_) for exit_ in exits]
+    rows = [Row(f"{name}/most_frequent_exit", centre[name].max(), "0.25", 1e-9) for name in (*soft, "any_best")]
+    rows += [Row("first_best/most_frequent_exit", centre["first_best"].max(), "1", 1e-9)]
+    rows += [at_least(f"off_centre/{name}/rarest_exit", beside[name].min(), 1e-12) for name in soft]
+    rows += [zero("off_centre/any_best/rarest_exit", beside["any_best"].min(), 1e-12)]
+    rows += [zero("solved_minus_walked", np.abs(beside["soft/alpha_0.5"] - walked).max(), 1e-10)]
+    care = (
+        "Between exits that are equally far, choosing at random among the best actions does as well; one step off the "
+        "centre it has forgotten all exits but one, and how much the soft policy remembers depends on the temperature."
+    )
+    return Claim("D2b", "Training for entropy keeps all ways of solving a task, not one of them.", tuple(rows), care)
 
 
 def share_of(policy: hs.Policy, start: Hashable, goal: Hashable) -> float:
@@ -131,7 +138,7 @@ def after_blocking(policy: hs.Policy, row: int, steps: int = 40) -> hs.Policy:
 
 def worst_case(policy: hs.Policy) -> float:
     """Return the smaller of the probabilities to arrive in 40 steps, with the first or the last row blocked."""
-    last = max(label[0] for label in policy.task.states.values)  # type: ignore[index]
+    last = int(np.array(policy.task.states.values)[:, 0].max())
     return min(share_of(after_blocking(policy, row), (2, 0), (2, 4)) for row in (0, last))
 
 

@@ -35,8 +35,8 @@ class ActionNodes:
         log_volume: [G] or [..., G].
     """
 
-    actions: Float[Tensor, "*batch G D"]
-    log_volume: Float[Tensor, "*batch G"]
+    actions: Float[Tensor, "... G D"]
+    log_volume: Float[Tensor, "... G"]
 
     @classmethod
     def trapezoid(cls, low: Sequence[float], high: Sequence[float], num_nodes: int) -> "ActionNodes":
@@ -101,7 +101,7 @@ class ActionNodes:
 
     @classmethod
     def normal(
-        cls, mean: Float[Tensor, "*batch D"], std: Float[Tensor, "*batch D"], num_nodes: int, *, seed: int
+        cls, mean: Float[Tensor, "... D"], std: Float[Tensor, "... D"], num_nodes: int, *, seed: int
     ) -> "ActionNodes":
         """Return an importance sample: actions drawn from a normal proposal, each for the volume 1 / (G density).
 
