@@ -1,7 +1,10 @@
 """The control-as-inference lecture, claim by claim: what it says, what is measured here, what should come out.
 
-Exit codes: 0 when every number with a reference agrees, 1 when one does not.
+Exit codes: 0 when every number with a reference agrees, 1 when one does not, 2 when figures cannot be drawn.
 """
+
+import sys
+from importlib.util import find_spec
 
 from rich.console import Console
 
@@ -17,6 +20,9 @@ GROUPS = (q_learning, policy_gradient, bridge, benefits, limits, mistakes, infer
 def main() -> None:
     """Test all claims, show them as a table, and draw the figures where they are wanted."""
     args = parsed(Args, __doc__)
+    if args.figures and find_spec("matplotlib") is None:
+        print("--figures needs matplotlib: pip install 'humansoft[plots]'", file=sys.stderr)
+        raise SystemExit(2)
     console = Console()
     claims: list[Claim] = []
     with Console(stderr=True).status("testing ...") as status:

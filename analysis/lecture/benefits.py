@@ -1,7 +1,7 @@
 """Group D: what soft optimality is good for, and what it costs."""
 
 import dataclasses
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import torch
 
 import humansoft as hs
 from analysis.lecture.claims import Args, Claim, at_least, at_most, zero
+from analysis.lecture.policies import acting, arrival, first_best, hard_plan, share_of
 from analysis.lecture.worlds import World, random_world
 from analysis.rows import Row
 from humansoft._types import DTYPE
@@ -27,34 +28,6 @@ def claims(args: Args) -> Iterator[Claim]:
     yield ties()
     yield blocked_way()
     yield entropy_farming()
-
-
-def first_best(policy: hs.Policy) -> hs.Policy:
-    """Return the classical policy: always the first of the best actions."""
-    logs = policy.log_policy
-    best = torch.isclose(logs, logs.amax(dim=-1, keepdim=True), atol=1e-6)
-    first = torch.zeros_like(logs).scatter_(-1, best.double().argmax(dim=-1, keepdim=True), 1.0)
-    return dataclasses.replace(policy, log_policy=torch.where(torch.isfinite(logs), first, 0.0).log())
-
-
-def hard_plan(task: hs.Task) -> hs.Policy:
-    """Return the policy that plans without error and acts on it: uniform over the best actions."""
-    return hs.plan(task, {"step": -1.0}, temperature=1e-6, planner="boltzmann")
-
-
-def arrival(policy: hs.Policy, start: Hashable, goal: Hashable, *, steps: int = 1000) -> float:
-    """Return the probability of being at a goal after some steps, walked in numpy."""
-    task = policy.task
-    state, action, following, probability = task.transitions.to_triples()
-    logs = policy.log_policy.numpy()
-    codes = task.states.encode([start, goal])
-    mass = np.zeros(len(task.states))
-    mass[codes[0]] = 1.0
-    for t in range(steps):
-        chosen = np.exp(logs if task.horizon is None else logs[t])[state, action]
-        staying = np.where(task.terminal.numpy(), mass, 0.0)
-        mass = staying + np.bincount(following, mass[state] * chosen * probability, minlength=len(mass))
-    return float(mass[codes[1]])
 
 
 def four_exits() -> Claim:
@@ -79,12 +52,6 @@ def four_exits() -> Claim:
         "centre it has forgotten all exits but one, and how much the soft policy remembers depends on the temperature."
     )
     return Claim("D2b", "Training for entropy keeps all ways of solving a task, not one of them.", tuple(rows), care)
-
-
-def share_of(policy: hs.Policy, start: Hashable, goal: Hashable) -> float:
-    """Return how probable it is to get from a start to a goal before any other end."""
-    table = hs.expected_steps(policy, goal=goal)
-    return float(table.loc[table["state"] == start, "probability"].iloc[0])
 
 
 def ties() -> Claim:
@@ -133,7 +100,7 @@ def after_blocking(policy: hs.Policy, row: int, steps: int = 40) -> hs.Policy:
     blocked = hs.block(policy.task, passages=[((row, 2), (row, 3))])
     timed = dataclasses.replace(blocked, horizon=steps)
     changed = hs.plan(timed, {"step": -1.0}, temperature=1.0)
-    return dataclasses.replace(changed, log_policy=policy.log_policy.expand(steps, -1, -1))
+    return acting(changed, policy.log_policy.expand(steps, -1, -1))
 
 
 def worst_case(policy: hs.Policy) -> float:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 import humansoft as hs
 from analysis.lecture import benefits, bridge, inference, limits, mistakes, policy_gradient, q_learning
+from analysis.lecture.policies import first_best, hard_plan
 from analysis.lecture.worlds import random_world
 from humansoft.planners import PLANNERS
 from humansoft.solvers.quadrature import ActionNodes
@@ -88,7 +89,7 @@ def four_exits(left: Axes, right: Axes) -> None:
     """D2b: visits of the soft and of the classical policy."""
     task = hs.Task.grid(benefits.ROOM, discount=0.95)
     soft = hs.plan(task, {"step": -1.0}, temperature=0.1)
-    policies = {"soft": soft, "first of the best actions": benefits.first_best(benefits.hard_plan(task))}
+    policies = {"soft": soft, "first of the best actions": first_best(hard_plan(task))}
     for axes, (name, policy) in zip((left, right), policies.items(), strict=True):
         visits = hs.occupancy(policy, discounted=False)
         picture = np.zeros((9, 9))
@@ -105,11 +106,9 @@ def blocked_way(left: Axes, right: Axes) -> None:
         task = hs.Task.grid(maze, discount=0.95)
         plans = [hs.plan(task, {"step": -1.0}, temperature=float(alpha)) for alpha in alphas]
         axes.semilogx(alphas, [benefits.worst_case(plan) for plan in plans], marker="o", label="soft")
-        hard = benefits.hard_plan(task)
+        hard = hard_plan(task)
         axes.axhline(benefits.worst_case(hard), color="C1", linestyle="--", label="any of the best actions")
-        axes.axhline(
-            benefits.worst_case(benefits.first_best(hard)), color="C3", linestyle=":", label="first best action"
-        )
+        axes.axhline(benefits.worst_case(first_best(hard)), color="C3", linestyle=":", label="first best action")
         axes.set(xlabel="temperature", ylabel="worst case of arriving in 40 steps", ylim=(-0.03, 1))
         axes.set_title(f"D4: a route is blocked, {title}")
         axes.legend()

@@ -1,6 +1,5 @@
 """Group D, the human model: mistakes are exponentially unlikely in what they cost, and how data can say no."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from scipy.stats import chi2
 
 import humansoft as hs
 from analysis.lecture.claims import Args, Claim, at_least, at_most
+from analysis.lecture.policies import acting
 from analysis.lecture.worlds import Array, action_values, random_world, soft_fixed_point
 from analysis.rows import Row
 from humansoft.solvers.exact import solve_stationary
@@ -110,7 +110,7 @@ def simulated(episodes: int) -> dict[str, GapBins]:
     best = (chosen == chosen.amax(dim=-1, keepdim=True)).to(chosen.dtype)
     options = task.available.sum(dim=-1, keepdim=True)
     careless = (1 - SLIP) * best / best.sum(dim=-1, keepdim=True) + SLIP / options
-    greedy = dataclasses.replace(policy, log_policy=torch.where(task.available, careless, 0.0).log())
+    greedy = acting(policy, torch.where(task.available, careless, 0.0).log())
     people = {"soft_optimal": policy, "random_slips": greedy}
     return {
         name: gap_bins(hs.simulate(source, episodes, seed=32, max_steps=40), task) for name, source in people.items()

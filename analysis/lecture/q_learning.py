@@ -52,7 +52,7 @@ def stable_sum() -> Claim:
 
 
 def quadratic(actions: Tensor, curvature: Tensor | float = CURVATURE) -> Tensor:
-    """Return a quadratic Q of actions [..., G, D]."""
+    """Return a quadratic Q of actions [..., J, D]."""
     found: Tensor = HEIGHT - curvature * ((actions - CENTRE) ** 2).sum(dim=-1) / 2
     return found
 

@@ -80,7 +80,7 @@ def soft_value(
 
 
 def soft_integral(
-    q: Float[Tensor, "... G"], nodes: ActionNodes, temperature: Float[Tensor, "..."]
+    q: Float[Tensor, "... J"], nodes: ActionNodes, temperature: Float[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
     """Return V = alpha log integral exp(Q(s, a) / alpha) da of continuous actions, differentiable in Q.
 

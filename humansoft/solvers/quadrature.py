@@ -1,8 +1,8 @@
 """Nodes that stand for all actions of a continuous action space: quadrature to 2 dimensions, sampling beyond.
 
-An integral over actions becomes a sum over G nodes, each with the volume that it stands for:
+An integral over actions becomes a sum over J nodes, each with the volume that it stands for:
 
-    integral f(a) da  ~  sum_g exp(log_volume_g) f(a_g)
+    integral f(a) da  ~  sum_j exp(log_volume_j) f(a_j)
 
 A log-sum-exp over a grid without the logs of the volumes is no log-integral: it grows by alpha * log(2) with
 every doubling of the nodes (SCIENCE 2, A3b). So actions and volumes come together, in one value.
@@ -31,12 +31,12 @@ class ActionNodes:
     """Actions at which Q is asked, and the log of the volume that each stands for.
 
     Attributes:
-        actions: [G, D], or [..., G, D] where every state has nodes of its own.
-        log_volume: [G] or [..., G].
+        actions: [J, D], or [..., J, D] where every state has nodes of its own.
+        log_volume: [J] or [..., J].
     """
 
-    actions: Float[Tensor, "... G D"]
-    log_volume: Float[Tensor, "... G"]
+    actions: Float[Tensor, "... J D"]
+    log_volume: Float[Tensor, "... J"]
 
     @classmethod
     def trapezoid(cls, low: Sequence[float], high: Sequence[float], num_nodes: int) -> "ActionNodes":
@@ -103,7 +103,7 @@ class ActionNodes:
     def normal(
         cls, mean: Float[Tensor, "... D"], std: Float[Tensor, "... D"], num_nodes: int, *, seed: int
     ) -> "ActionNodes":
-        """Return an importance sample: actions drawn from a normal proposal, each for the volume 1 / (G density).
+        """Return an importance sample: actions drawn from a normal proposal, each for the volume 1 / (J density).
 
         A good proposal resembles exp(Q / alpha) and has heavier tails (a larger standard deviation): where the
         proposal is too narrow, what it misses is not seen in the spread of the estimate either.
