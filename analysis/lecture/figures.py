@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import humansoft as hs
-from analysis.lecture import benefits, bridge, inference, limits, mistakes, policy_gradient, q_learning
+from analysis.lecture import benefits, bridge, collapse, inference, limits, mistakes, policy_gradient, q_learning
 from analysis.lecture.policies import first_best, hard_plan
 from analysis.lecture.worlds import random_world
 from humansoft.planners import PLANNERS
@@ -56,6 +56,20 @@ def gradients(left: Axes, right: Axes) -> None:
     ):
         axes.set(xlabel="steps", ylabel="total variation to the soft-optimal policy", title=title)
         axes.legend()
+
+
+def entropy_collapse(left: Axes, right: Axes) -> None:
+    """B5x: what exact policy gradients reach, and whether they still go on."""
+    for alpha in (0.0, 0.05, 0.1, 0.4):
+        found = collapse.ascend(collapse.chain(8), alpha)
+        left.plot(found.gain, label=f"temperature {alpha} at first")
+        right.plot(found.going_on, label=f"temperature {alpha} at first")
+    left.axhline(collapse.QUIT, color="grey", linewidth=0.8)
+    left.set(xlabel="steps of the gradient", ylabel="expected reward of an episode")
+    left.set_title("B5x: quitting pays a little, the far end more")
+    left.legend(loc="center right")
+    right.set(xlabel="steps of the gradient", ylabel="probability of going on, first decision", ylim=(-0.03, 1.03))
+    right.set_title("B5x: without entropy nobody looks any further")
 
 
 def one_bridge(left: Axes, right: Axes) -> None:
@@ -190,6 +204,7 @@ def farming(left: Axes, right: Axes) -> None:
 FIGURES = (
     log_integral,
     gradients,
+    entropy_collapse,
     one_bridge,
     four_exits,
     blocked_way,
