@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, NoReturn, Protocol, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +31,7 @@ class Options(Protocol):
 
 
 Some = TypeVar("Some", bound=Options)
+Sense = Literal["equal", "at_most", "at_least"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class Row:
         reference: the published or reference number as it is printed, or ``None``.
         tolerance: largest difference that counts as the same; by default one unit of the last
             digit that the reference prints.
+        sense: whether the value shall be the reference, or the reference is a bound.
     """
 
     name: str
     value: float
     reference: str | None = None
     tolerance: float | None = None
+    sense: Sense = "equal"
 
     @property
     def difference(self) -> float | None:
@@ -57,7 +60,9 @@ class Row:
 
     @property
     def allowed(self) -> float | None:
-        """The largest difference that counts as the same."""
+        """The largest difference that counts as the same; beyond a bound there is none."""
+        if self.sense != "equal":
+            return None
         if self.reference is None or self.tolerance is not None:
             return self.tolerance
         return 10.0 ** -len(self.reference.partition(".")[2])
@@ -65,9 +70,11 @@ class Row:
     @property
     def ok(self) -> bool | None:
         """Whether it is the same; ``None`` without a reference."""
-        if self.difference is None or self.allowed is None:
+        if self.difference is None:
             return None
-        return abs(self.difference) <= self.allowed
+        if self.sense != "equal":
+            return self.difference <= 0 if self.sense == "at_most" else self.difference >= 0
+        return self.allowed is not None and abs(self.difference) <= self.allowed
 
     def as_dict(self) -> dict[str, object]:
         """Return the row for a JSON file."""
@@ -77,6 +84,7 @@ class Row:
             "value": float(self.value),
             "difference": self.difference,
             "tolerance": self.allowed,
+            "sense": self.sense,
             "ok": self.ok,
         }
 
@@ -94,7 +102,7 @@ def run(study: Callable[[Some], Iterator[Row]], options: type[Some]) -> None:
     if DATA_BESIDE.is_dir():
         os.environ.setdefault("HUMANSOFT_DATA", str(DATA_BESIDE))
     module = inspect.getmodule(study)
-    args = _parse(options, module.__doc__ if module else None)
+    args = parsed(options, module.__doc__ if module else None)
     rows = []
     try:
         with Console(stderr=True).status("fitting ...") as status:
@@ -106,10 +114,14 @@ def run(study: Callable[[Some], Iterator[Row]], options: type[Some]) -> None:
         raise SystemExit(2) from error
     # Where there is no terminal, rich assumes 80 columns and would cut the names.
     Console(width=max(Console().width, 110)).print(_table(rows))
-    if args.json:
-        text = json.dumps([row.as_dict() for row in rows], indent=1)
-        args.json.write_text(text + "\n", encoding="utf-8")
-    raise SystemExit(1 if any(row.ok is False for row in rows) else 0)
+    finish([row.as_dict() for row in rows], args.json)
+
+
+def finish(rows: list[dict[str, object]], file: Path | None) -> NoReturn:
+    """Write rows to a JSON file, and exit: 0 when every number with a reference agrees, 1 when one does not."""
+    if file:
+        file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    raise SystemExit(1 if any(row["ok"] is False for row in rows) else 0)
 
 
 def _table(rows: list[Row]) -> Table:
@@ -121,11 +133,12 @@ def _table(rows: list[Row]) -> Table:
         difference = "" if row.difference is None else f"{row.difference:+.1e}"
         allowed = "" if row.allowed is None else f"{row.allowed:.0e}"
         verdict = {None: "", True: "ok", False: "DIFFERS"}[row.ok]
-        table.add_row(row.name, row.reference or "", f"{row.value:.7g}", difference, allowed, verdict)
+        sign = {"equal": "", "at_most": "<= ", "at_least": ">= "}[row.sense]
+        table.add_row(row.name, sign + (row.reference or ""), f"{row.value:.7g}", difference, allowed, verdict)
     return table
 
 
-def _parse(options: type[Some], description: str | None) -> Some:
+def parsed(options: type[Some], description: str | None) -> Some:
     """Make a command line of a dataclass; the text under each field is its help."""
     parser = argparse.ArgumentParser(description=description)
     helps = _help_of(options)

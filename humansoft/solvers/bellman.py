@@ -6,7 +6,8 @@ With temperature alpha and reference policy p0 (SCIENCE: control as inference)
     V(s)    = alpha * log sum_a p0(a|s) exp(Q(s, a) / alpha)
     pi(a|s) = p0(a|s) exp((Q(s, a) - V(s)) / alpha)
 
-alpha = 0 stands for the hard maximum (used to plan by the "boltzmann" planner).
+alpha = 0 stands for the hard maximum (used to plan by the "boltzmann" planner). Continuous actions have the same
+value with an integral instead of the sum: there p0 is the volume that each of some nodes stands for.
 """
 
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from humansoft.solvers.linear_system import LinearSystem, linear_system
 from humansoft.solvers.problem import Problem
+from humansoft.solvers.quadrature import ActionNodes
 
 _TIE = 1e-10  # actions this close in Q, relative to its size, are equally good
 
@@ -75,6 +77,29 @@ def soft_value(
     playable = torch.isfinite(log_prior)
     best = torch.where(playable, q, -torch.inf).argmax(dim=-1, keepdim=True)
     return torch.where(playable.any(dim=-1), q.gather(-1, best).squeeze(-1), 0.0)
+
+
+def soft_integral(
+    q: Float[Tensor, "... J"], nodes: ActionNodes, temperature: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """Return V = alpha log integral exp(Q(s, a) / alpha) da of continuous actions, differentiable in Q.
+
+    The density of an action is then exp((Q - V) / alpha); it can exceed 1, and V depends on the unit that
+    actions are measured in.
+
+    Args:
+        q: action values at the nodes, for a batch of states.
+        nodes: the actions at which Q was asked, and the volume that each of them stands for.
+        temperature: alpha > 0 of each state, in reward units.
+
+    Example:
+        >>> import torch
+        >>> nodes = ActionNodes.trapezoid([0.0], [2.0], num_nodes=5)
+        >>> flat = torch.ones(1, 5, dtype=torch.float64)  # Q = 1 everywhere: V = 1 + alpha * log(2)
+        >>> round(soft_integral(flat, nodes, torch.tensor([0.5], dtype=torch.float64)).item(), 6)
+        1.346574
+    """
+    return soft_backup(q, nodes.log_volume.expand_as(q), temperature)[0]
 
 
 def log_soft_policy(

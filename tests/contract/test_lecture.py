@@ -1,0 +1,59 @@
+"""The lecture, claim by claim: every number agrees, and the command shows, writes and draws them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from analysis.lecture import benefits, bridge, collapse, inference, limits, mistakes, policy_gradient, q_learning
+from analysis.lecture.claims import Args, Claim, at_least, at_most, table_of, zero
+from analysis.rows import Row
+
+ROOT = Path(__file__).parents[2]
+GROUPS = {
+    q_learning: ["A2", "A3", "A3b", "A3c", "A4", "A6"],
+    policy_gradient: ["B1", "B2", "B3", "B3b", "B4", "B6"],
+    collapse: ["B5x"],
+    bridge: ["C1", "C2", "C3", "C4", "C5"],
+    benefits: ["D2b", "D3", "D4", "S14"],
+    limits: ["D5", "D5b", "D6"],
+    mistakes: ["D7", "D7b"],
+    inference: ["E1", "E2", "E3", "E4"],
+}
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__.rpartition(".")[2])
+def test_every_claim_holds(group: ModuleType) -> None:
+    claims = list(group.claims(Args(quick=True)))
+    assert [claim.number for claim in claims] == GROUPS[group]
+    failed = {f"{claim.number}/{row.name}": row.value for claim in claims for row in claim.rows if row.ok is False}
+    assert failed == {}
+    assert all(any(row.ok for row in claim.rows) for claim in claims), "a claim without a test"
+
+
+def test_a_claim_fails_with_one_of_its_numbers() -> None:
+    rows = (zero("small", 1e-9, 1e-8), at_most("low", 1.0, 1.0), at_least("high", 2.0, 1.5), Row("shown", 3.0))
+    assert Claim("X1", "A sentence.", rows).holds
+    for wrong in (zero("small", 2e-8, 1e-8), at_most("low", 1.1, 1.0), at_least("high", 1.4, 1.5)):
+        for bad in (wrong, Row(wrong.name, float("nan"), wrong.reference, wrong.tolerance, wrong.sense)):
+            claim = Claim("X1", "A sentence.", (*rows, bad))
+            assert not claim.holds
+            assert claim.as_dicts()[-1]["ok"] is False
+    assert table_of([claim]).row_count == 1 + len(claim.rows)
+
+
+@pytest.mark.slow
+def test_the_command_shows_writes_and_draws(tmp_path: Path) -> None:
+    rows_file, figures = tmp_path / "rows.json", tmp_path / "figures"
+    options = ["--quick", "--json", str(rows_file), "--figures", str(figures)]
+    command = [sys.executable, "-m", "analysis.lecture", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    numbers = [number for group in GROUPS.values() for number in group]
+    assert f"{len(numbers)} of {len(numbers)} claims hold." in done.stdout
+    rows = json.loads(rows_file.read_text())
+    assert list(dict.fromkeys(str(row["name"]).partition("/")[0] for row in rows)) == numbers
+    assert len(list(figures.glob("*.png"))) == 10
