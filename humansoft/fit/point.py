@@ -144,10 +144,11 @@ def _maximise(
     near = start is None and data.likelihood.pilot is not None
     if start is None and bound.task.goals is not None:
         start = network_start(data, max_steps)
-    learner = SoftOptimalLearner(data.likelihood, max_steps, on_step, near=near)
-    learner.history.extend(history)
     if start is None and isinstance(data.likelihood, ExactLikelihood):
         start = pseudo_start(data.likelihood)
+        near = start is not None
+    learner = SoftOptimalLearner(data.likelihood, max_steps, on_step, near=near)
+    learner.history.extend(history)
     if start is not None:
         learner.start_at(start)
     if not learner.is_feasible() and not find_feasible_start(learner):

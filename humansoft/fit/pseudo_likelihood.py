@@ -29,7 +29,7 @@ Real = npt.NDArray[np.float64]
 _ROUNDS = 2
 _MOST_WEIGHTS = 64  # a table for each of them has to be kept
 _PSEUDO_VISITS = 1.0  # of the reference policy, to each state
-_LARGEST_STEP = 5.0  # change of Q / temperature: beyond, a logit is far from its quadratic approximation
+_CAUTIOUS = 5.0  # change of Q / temperature: beyond, a logit is far from its quadratic approximation
 _LOGIT_STEPS, _HALVINGS, _GAIN = 25, 20, 1e-9
 _RIDGE = 1e-9  # of the curvature, relative to its size: directions that the data leave flat stay where they are
 
@@ -141,15 +141,19 @@ def _logit(response: Response, counts: Float[Tensor, "T M A"], weights: Float[Te
         size = curvature.diagonal().clamp_min(torch.finfo(DTYPE).tiny).sqrt()
         scaled = curvature / torch.outer(size, size) + _RIDGE * torch.eye(len(size), dtype=DTYPE, device=size.device)
         step = torch.linalg.solve(scaled, gradient / size) / size
-        step = step / max(1.0, float((slope @ step).abs().max()) / _LARGEST_STEP)
-        for _ in range(_HALVINGS):
-            better, following = log_policy(weights + step)
+        for length in _lengths(float((slope @ step).abs().max())):
+            better, following = log_policy(weights + length * step)
             if better >= value:
                 break
-            step = step / 2
         else:
             return weights
-        weights, logs, gained, value = weights + step, following, better - value, better
+        weights, logs, gained, value = weights + length * step, following, better - value, better
         if gained < _GAIN:
             break
     return weights
+
+
+def _lengths(change: float) -> list[float]:
+    """Return what shares of a step to try that changes Q / temperature by so much: at first boldly, then with care."""
+    careful = min(1.0, _CAUTIOUS / max(change, _CAUTIOUS))
+    return [1.0, 0.5, 0.25, *(careful / 2**k for k in range(_HALVINGS))]
