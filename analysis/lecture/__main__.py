@@ -8,12 +8,22 @@ from importlib.util import find_spec
 
 from rich.console import Console
 
-from analysis.lecture import benefits, bridge, collapse, inference, limits, mistakes, policy_gradient, q_learning
+from analysis.lecture import (
+    benefits,
+    bridge,
+    collapse,
+    fine_tuning,
+    inference,
+    limits,
+    mistakes,
+    policy_gradient,
+    q_learning,
+)
 from analysis.lecture.claims import Args, Claim, table_of
 from analysis.rows import finish, parsed
 from humansoft.threads import one_thread
 
-GROUPS = (q_learning, policy_gradient, collapse, bridge, benefits, limits, mistakes, inference)
+GROUPS = (q_learning, policy_gradient, collapse, bridge, fine_tuning, benefits, limits, mistakes, inference)
 
 
 @one_thread()

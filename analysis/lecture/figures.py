@@ -1,6 +1,7 @@
 """The figures of the lecture, drawn from the same functions that test its claims."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import humansoft as hs
-from analysis.lecture import benefits, bridge, collapse, inference, limits, mistakes, policy_gradient, q_learning
+from analysis.lecture import (
+    benefits,
+    bridge,
+    collapse,
+    fine_tuning,
+    inference,
+    limits,
+    mistakes,
+    policy_gradient,
+    q_learning,
+)
 from analysis.lecture.policies import first_best, hard_plan
 from analysis.lecture.worlds import random_world
 from humansoft.planners import PLANNERS
@@ -112,6 +123,20 @@ def four_exits(left: Axes, right: Axes) -> None:
         axes.set(title=f"D2b: expected visits, {name}", xticks=[], yticks=[])
 
 
+def specialisation(left: Axes, right: Axes) -> None:
+    """D2x: fine-tuning to one exit, by what was trained before."""
+    policies = fine_tuning.pretrained()
+    for name, policy in policies.items():
+        left.plot(list(islice(fine_tuning.successes(policy), 300)), label=name.replace("_", " ").replace("/", ", "))
+    left.set(xlabel="steps of the gradient", ylabel="probability of that exit")
+    left.set_title("D2x: fine-tuning to one of four exits")
+    left.legend()
+    steps = [fine_tuning.steps_needed(policy) for policy in policies.values()]
+    right.barh([name.replace("_", " ").replace("/", ", ") for name in policies], steps, log=True)
+    right.set(xlabel="steps of the gradient to 90 %", xlim=(1, None), title="D2x: how long it takes")
+    right.invert_yaxis()
+
+
 def blocked_way(left: Axes, right: Axes) -> None:
     """D4: the worst case after a route was blocked."""
     alphas = np.geomspace(0.1, 5, 15)
@@ -207,6 +232,7 @@ FIGURES = (
     entropy_collapse,
     one_bridge,
     four_exits,
+    specialisation,
     blocked_way,
     ties,
     falling_temperature,

@@ -8,7 +8,17 @@ from types import ModuleType
 
 import pytest
 
-from analysis.lecture import benefits, bridge, collapse, inference, limits, mistakes, policy_gradient, q_learning
+from analysis.lecture import (
+    benefits,
+    bridge,
+    collapse,
+    fine_tuning,
+    inference,
+    limits,
+    mistakes,
+    policy_gradient,
+    q_learning,
+)
 from analysis.lecture.claims import Args, Claim, at_least, at_most, table_of, zero
 from analysis.rows import Row
 
@@ -18,6 +28,7 @@ GROUPS = {
     policy_gradient: ["B1", "B2", "B3", "B3b", "B4", "B6"],
     collapse: ["B5x"],
     bridge: ["C1", "C2", "C3", "C4", "C5"],
+    fine_tuning: ["D2x"],
     benefits: ["D2b", "D3", "D4", "S14"],
     limits: ["D5", "D5b", "D6"],
     mistakes: ["D7", "D7b"],
@@ -56,4 +67,4 @@ def test_the_command_shows_writes_and_draws(tmp_path: Path) -> None:
     assert f"{len(numbers)} of {len(numbers)} claims hold." in done.stdout
     rows = json.loads(rows_file.read_text())
     assert list(dict.fromkeys(str(row["name"]).partition("/")[0] for row in rows)) == numbers
-    assert len(list(figures.glob("*.png"))) == 10
+    assert len(list(figures.glob("*.png"))) == 11
