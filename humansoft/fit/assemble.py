@@ -143,6 +143,7 @@ def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
     first = np.flatnonzero(log.episode_start)
     lengths = np.diff(np.r_[first, len(log)])
     people = log.codebook.subjects
+    to_subject = bound.subjects.encode(people.values)
     participants = log.participants
     if isinstance(bound.temperature, PerGroup) and bound.temperature.column not in participants.columns:
         labels, codes = log.group(bound.temperature.column)
@@ -151,7 +152,7 @@ def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
     return TrainingData(
         counts=pd.DataFrame(
             {
-                "subject": bound.subjects.encode(people.decode(counts.subject)),
+                "subject": to_subject[counts.subject],
                 "state": counts.state,
                 "action": counts.action,
                 "weight": counts.weight,
@@ -159,7 +160,7 @@ def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
         ),
         starts=pd.DataFrame(
             {
-                "subject": bound.subjects.encode(people.decode(log.subject[first])),
+                "subject": to_subject[log.subject[first]],
                 "state": to_state[log.state[first]],
                 "length": lengths,
             }
