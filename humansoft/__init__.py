@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.solvers.paths import likely_paths as likely_paths
     from humansoft.solvers.paths import path_log_prob as path_log_prob
     from humansoft.solvers.policy import Policy as Policy
+    from humansoft.solvers.soft_q_learning import SoftQLearning as SoftQLearning
     from humansoft.tasks.changes import block as block
     from humansoft.tasks.changes import link as link
     from humansoft.tasks.task import Task as Task
@@ -78,6 +79,7 @@ _HOME = {
     "Shared": "temperature",
     "SoftOptimalLearner": "fit.learner",
     "SoftOptimalModel": "model",
+    "SoftQLearning": "solvers.soft_q_learning",
     "TableReward": "rewards.table",
     "Task": "tasks.task",
     "ValueIteration": "solvers.fixed_point",

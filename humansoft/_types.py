@@ -5,6 +5,7 @@ Axes:
     F features; N decisions; P parameters; K successors of one state and action; L lines and
     E entries of a sparse matrix; R rows (the distinct rewards and temperatures of a model: one
     for everybody, a group or a person);
+    W walkers (copies of a world to act in); O numbers of an observation;
     M solved states: the disjoint union, over the (row, context) pairs that occur, of the states
     of the context. A batch of problems is one large problem of M states in separate blocks, so
     solvers know no batch axis; a task with one context has M = R * S, row after row.

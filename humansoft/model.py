@@ -18,7 +18,7 @@ from humansoft.parameters import Parameters
 from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
-from humansoft.solvers.exact import Solver, feasible_bound, solve_stationary
+from humansoft.solvers.exact import SampledSolver, Solver, feasible_bound, solve_stationary, solver_named
 from humansoft.solvers.expansion import Expansion, Observations, expand
 from humansoft.solvers.finite_horizon import solve_finite_horizon
 from humansoft.solvers.policy import Policy
@@ -48,7 +48,8 @@ class SoftOptimalModel(nn.Module):
         planner: "kl" (each step costs temperature * KL(policy || prior)), "entropy" (each step earns
             temperature * entropy) or "boltzmann" (plan hard, act soft): three hypotheses about people.
         prior: [S, A] reference policy of the "kl" planner; uniform over available actions by default.
-        solver: how to solve; chosen by the task when not given.
+        solver: how to solve, as an object or by name; chosen by the task when not given. Solvers that learn from
+            samples ("soft_q_learning") predict and simulate; :func:`humansoft.fit` maximises the exact likelihood.
         device: where the soft Bellman equation is solved, for example "cuda". Data, parameters and results
             stay on the CPU: only rewards and temperatures travel there, and what was asked for back.
 
@@ -70,7 +71,7 @@ class SoftOptimalModel(nn.Module):
         temperature: Temperature | None = None,
         planner: Planner = "kl",
         prior: npt.ArrayLike | None = None,
-        solver: Solver | None = None,
+        solver: Solver | str | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         """Note the hypothesis and refuse parts that do not go together."""
@@ -82,7 +83,9 @@ class SoftOptimalModel(nn.Module):
         self.temperature = temperature or Fixed(1.0)
         self.planner = planner
         self.prior = None if prior is None else checked_prior(prior, task, planner)
-        self.solver = solver
+        self.solver = solver_named(solver)
+        if self.learns_from_samples and task.horizon is not None:
+            raise ModelError(f"{type(self.solver).__name__} learns policies without a horizon; leave solver= out here")
         self.device = usable(device)
         self.subjects = Labels("subject", ())
         self.groups = Labels("group", ())
@@ -145,6 +148,21 @@ class SoftOptimalModel(nn.Module):
             and ours.keys() == theirs.keys()
             and all(torch.equal(ours[name], theirs[name]) for name in ours)
         )
+
+    @property
+    def learns_from_samples(self) -> bool:
+        """True when the solver does not solve the soft Bellman equation but learns from sampled decisions."""
+        return isinstance(self.solver, SampledSolver)
+
+    def solved_exactly(self) -> Self:
+        """Return the same people, solved for exactly where this model learns from samples: it has derivatives."""
+        return self.solved_by(None) if self.learns_from_samples else self
+
+    def solved_by(self, solver: Solver | None) -> Self:
+        """Return the same people, solved for by another solver."""
+        other = copy.copy(self)
+        other.solver = solver
+        return other
 
     @property
     def is_relative(self) -> bool:
@@ -280,7 +298,7 @@ class SoftOptimalModel(nn.Module):
 
     def require_solved(self, solution: SoftSolution, expansion: Expansion) -> None:
         """Raise the solver's sentence, with the feasible bound where there is one."""
-        if solution.status is SolveStatus.CONVERGED:
+        if solution.status.is_usable:
             return
         message = solution.status.value
         if solution.status is SolveStatus.INFEASIBLE:
@@ -304,8 +322,7 @@ class SoftOptimalModel(nn.Module):
             self.require_solved(self(expansion, differentiable=False), expansion)
 
     def _solvable(self, expansion: Expansion, factor: float) -> bool:
-        trial = copy.copy(self)
-        trial.solver = None  # the bound is the problem's own: find it with the fastest solver
+        trial = self.solved_by(None)  # the bound is the problem's own: find it with the fastest solver
         trial._parameters = dict(self._parameters)
         trial.log_temperature = nn.Parameter(self.log_temperature.detach() + float(np.log(factor)))
         with torch.no_grad():

@@ -26,7 +26,7 @@ def plan(
     reward: Mapping[str, float] | AbstractReward,
     temperature: float | Mapping[Any, float] = 1.0,
     planner: Planner = "kl",
-    solver: Solver | None = None,
+    solver: Solver | str | None = None,
     device: str | torch.device = "cpu",
 ) -> Policy:
     r"""Solve the forward problem: the policy of people with a known reward and temperature.
@@ -36,7 +36,7 @@ def plan(
         reward: weight of each feature (features left out weigh 0), or a reward module.
         temperature: one number, or one for each person.
         planner: "kl", "entropy" or "boltzmann".
-        solver: how to solve; chosen by the task when not given.
+        solver: how to solve, as an object or by name ("soft_q_learning"); chosen by the task when not given.
         device: where to solve, for example "cuda"; the policy comes back to the CPU.
 
     Returns:

@@ -39,6 +39,10 @@ class AbstractLikelihood(ABC):
     model: SoftOptimalModel
     observations: Observations
 
+    def __post_init__(self) -> None:
+        """Solve exactly: what is learned from samples has no derivatives."""
+        self.model = self.model.solved_exactly()
+
     @abstractmethod
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""

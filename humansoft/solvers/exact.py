@@ -1,4 +1,4 @@
-"""Exact solution of stationary problems: which solver, and how first derivatives pass through it."""
+"""Solution of stationary problems: which solver, and how first derivatives pass through an exact one."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,45 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from humansoft.errors import ModelError, did_you_mean
 from humansoft.solvers.bellman import action_value, log_soft_policy, newton_step
 from humansoft.solvers.fixed_point import Anderson, ValueIteration
 from humansoft.solvers.linear import Desirability
 from humansoft.solvers.newton import Newton
 from humansoft.solvers.problem import Problem
+from humansoft.solvers.soft_q_learning import SoftQLearning
 from humansoft.solvers.solution import Outcome, SoftSolution, SolveStatus
 
-Solver = Newton | Desirability | Anderson | ValueIteration
+SampledSolver = SoftQLearning
+Solver = Newton | Desirability | Anderson | ValueIteration | SampledSolver
+
+SAMPLED_SOLVERS: dict[str, type[SampledSolver]] = {"soft_q_learning": SoftQLearning}
+"""Solvers that learn a policy from sampled decisions, by name."""
+
+_NAMED: dict[str, type[Solver]] = {
+    "newton": Newton,
+    "desirability": Desirability,
+    "anderson": Anderson,
+    "value_iteration": ValueIteration,
+    **SAMPLED_SOLVERS,
+}
+
+
+def solver_named(solver: Solver | str | None) -> Solver | None:
+    """Return a solver, which may be given by name where its defaults will do; ``None`` leaves the choice to the task.
+
+    Raises:
+        ModelError: there is no such solver.
+
+    Example:
+        >>> solver_named("newton").tolerance
+        1e-10
+    """
+    if not isinstance(solver, str):
+        return solver
+    if solver not in _NAMED:
+        raise ModelError(f"there is no solver {solver!r}.{did_you_mean(solver, _NAMED)}")
+    return _NAMED[solver]()
 
 
 def solve_stationary(
@@ -48,7 +79,7 @@ def solve_stationary(
     value = found.value.detach()
     if found.status is SolveStatus.CONVERGED and differentiable:
         value = newton_step(problem, reward, planning, value, found.system)
-    q = action_value(problem, reward, value)
+    q = action_value(problem, reward, value) if found.q is None else found.q
     log_policy = log_soft_policy(q, problem.log_prior, temperature)
     return SoftSolution(value, q, log_policy, found.status, found.num_steps, found.residual, found.system)
 

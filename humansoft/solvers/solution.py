@@ -13,6 +13,7 @@ class SolveStatus(enum.Enum):
     """How a solver ended; the value is the sentence a user reads."""
 
     CONVERGED = "The soft Bellman equation is solved."
+    LEARNED = "The policy was learned from samples: it is near the solution, and nearer the more samples are drawn."
     MAX_STEPS = (
         "The solver stopped at its step limit before the soft Bellman equation was solved; raise max_steps, "
         "or lower the discount."
@@ -22,6 +23,11 @@ class SolveStatus(enum.Enum):
         "step cost something, or use a discount below 1; under planner='entropy', where each step earns up to "
         "temperature * log(actions), also a lower temperature or planner='kl' helps."
     )
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a policy, solved for or learned."""
+        return self in (SolveStatus.CONVERGED, SolveStatus.LEARNED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +40,7 @@ class Outcome:
         num_steps: Newton steps or sweeps taken.
         residual: largest correction or residual at the end, relative to what the solver stops on.
         system: the linear system of its last policy, where it made one.
+        q: [M, A] action values, where they were learned themselves and are not the backup of ``value``.
     """
 
     value: Float[Tensor, " M"]
@@ -41,6 +48,7 @@ class Outcome:
     num_steps: int
     residual: float
     system: LinearSystem | None = None
+    q: Float[Tensor, "M A"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
