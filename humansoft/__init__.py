@@ -39,9 +39,11 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.fit.storage import save as save
     from humansoft.model import SoftOptimalModel as SoftOptimalModel
     from humansoft.planning import plan as plan
+    from humansoft.planning import plan_in as plan_in
     from humansoft.rewards.base import AbstractReward as AbstractReward
     from humansoft.rewards.linear import LinearReward as LinearReward
     from humansoft.rewards.table import TableReward as TableReward
+    from humansoft.solvers.environment_policy import EnvironmentPolicy as EnvironmentPolicy
     from humansoft.solvers.fixed_point import Anderson as Anderson
     from humansoft.solvers.fixed_point import ValueIteration as ValueIteration
     from humansoft.solvers.linear import Desirability as Desirability
@@ -69,6 +71,7 @@ _HOME = {
     "Counterfactual": "evaluate.counterfactual",
     "DecisionDataModule": "fit.learner",
     "Desirability": "solvers.linear",
+    "EnvironmentPolicy": "solvers.environment_policy",
     "Fit": "fit.result",
     "Fixed": "temperature",
     "LinearReward": "rewards.linear",
@@ -99,6 +102,7 @@ _HOME = {
     "occupancy": "solvers.occupancy",
     "path_log_prob": "solvers.paths",
     "plan": "planning",
+    "plan_in": "planning",
     "predict": "evaluate.predict",
     "read": "data.readers",
     "save": "fit.storage",

@@ -27,6 +27,10 @@ class AbstractQ(nn.Module, ABC):
     def optimizer(self) -> torch.optim.Optimizer:
         """Return what turns gradients of a sum of squared errors into steps."""
 
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """Return what it was made with."""
+
     def twin(self) -> "AbstractQ":
         """Return a copy that no gradient reaches."""
         return copy.deepcopy(self).requires_grad_(False)
@@ -60,6 +64,15 @@ class QTable(AbstractQ):
         """Look up, with a gradient that has one entry a sample."""
         return nn.functional.embedding(state * self.num_actions + action, self.table, sparse=True)[:, 0]
 
+    def arguments(self) -> dict[str, Any]:
+        """Return what it was made with."""
+        return {
+            "num_states": len(self.table) // self.num_actions,
+            "num_actions": self.num_actions,
+            "patience": self.patience,
+            "decay": self.decay,
+        }
+
     def optimizer(self) -> torch.optim.Optimizer:
         """Return stochastic approximation."""
         return RobbinsMonro(self.parameters(), self.patience, self.decay)
@@ -80,17 +93,27 @@ class QNetwork(AbstractQ):
     """
 
     def __init__(
-        self, num_inputs: int, num_actions: int, hidden: Sequence[int] = (128, 128), learning_rate: float = 1e-3
+        self, num_inputs: int, num_actions: int, hidden: Sequence[int] = (64, 64), learning_rate: float = 2e-3
     ) -> None:
         """Draw the weights from torch's global generator."""
         super().__init__()
-        self.learning_rate = learning_rate
-        self.layers = layers((num_inputs, *hidden, num_actions))
+        self.sizes, self.learning_rate = (num_inputs, *hidden, num_actions), learning_rate
+        self.layers = layers(self.sizes)
 
     def forward(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Run the network."""
         values: Tensor = self.layers(state)
         return values
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what it was made with."""
+        inputs, *hidden, actions = self.sizes
+        return {
+            "num_inputs": inputs,
+            "num_actions": actions,
+            "hidden": hidden,
+            "learning_rate": self.learning_rate,
+        }
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return Adam, in one kernel: with small networks the time goes into single calls."""

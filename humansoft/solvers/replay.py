@@ -43,11 +43,11 @@ class Replay(nn.Module):
 
     def add(self, step: Step) -> None:
         """Keep the decisions of a step."""
-        chosen = step.valid.nonzero()[:, 0]
+        chosen = step.valid.nonzero()[:, 0].to(self.added.device)
         place = (self.added + torch.arange(len(chosen), device=self.added.device)) % len(self.action)
         for name in ("state", "action", "reward", "next_state", "terminated"):
-            getattr(self, name)[place] = getattr(step, name)[chosen].to(getattr(self, name).dtype)
-        self.added += len(chosen)
+            getattr(self, name)[place] = getattr(step, name).to(getattr(self, name))[chosen]
+        self.added.add_(len(chosen))
 
     def sample(self, count: int, generator: torch.Generator) -> Step:
         """Draw decisions with replacement."""

@@ -1,28 +1,28 @@
 """Soft Q-learning: act, remember, regress Q on soft targets, renew the targets lazily."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
 
 from humansoft.errors import ModelError, Problems
-from humansoft.solvers.bellman import action_value, policy_of, soft_value
+from humansoft.solvers.bellman import action_value, log_soft_policy, policy_of, soft_value
 from humansoft.solvers.convergence import diverged, failure, scaled
+from humansoft.solvers.gymnasium_world import GymnasiumWorld
+from humansoft.solvers.learning import AbstractLearner, Minimise, minimiser
 from humansoft.solvers.problem import Problem
-from humansoft.solvers.q_functions import AbstractQ, QTable
+from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
 from humansoft.solvers.replay import Replay
 from humansoft.solvers.solution import Outcome, SolveStatus
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
 
-Minimise = Callable[[Tensor], None]
-
 
 @dataclass(frozen=True)
 class SoftQLearning:
-    """Options of soft Q-learning.
+    r"""Options of soft Q-learning.
 
     Attributes:
         target: "soft" regresses on r + discount * V(s') with the log-sum-exp of the actions' values;
@@ -36,11 +36,13 @@ class SoftQLearning:
         target_every: updates between renewals of the target.
         target_rate: how far the target moves then: 1 copies what was learned, less is Polyak averaging.
         exploration: share of decisions that follow the prior policy instead of what was learned.
+        hidden: sizes of a network's hidden layers; where states are few, Q is a table.
+        learning_rate: of a network; each entry of a table has a rate that falls with its visits.
         seed: same seed, same policy; a model has to mean the same whenever it is asked.
 
     Example:
         >>> import humansoft as hs
-        >>> task = hs.Task.grid("S.G", discount=0.9)
+        >>> task = hs.Task.grid("S.G\n...", discount=0.9)
         >>> policy = hs.plan(task, {"step": -1.0}, solver=SoftQLearning(num_steps=200))
         >>> policy.action_distribution((0, 0)).idxmax()
         'right'
@@ -56,6 +58,8 @@ class SoftQLearning:
     target_every: int = 1
     target_rate: float = 1.0
     exploration: float = 1.0
+    hidden: tuple[int, ...] = (64, 64)
+    learning_rate: float = 2e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,6 +77,31 @@ class SoftQLearning:
             if self.warm_up < 0:
                 problems.add(f"warm_up={self.warm_up}; it cannot be negative")
 
+    @classmethod
+    def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes
+        """Return options for environments, where decisions are dear and Q is a network, with some ``changes``."""
+        given = {
+            "num_steps": 1500,
+            "num_walkers": 16,
+            "updates_per_step": 3,
+            "batch_size": 256,
+            "buffer_size": 25_000,
+            "warm_up": 60,
+            "target_every": 25,
+            "exploration": 0.05,
+        }
+        return cls(**{**given, **changes})
+
+    def learner_in(self, world: GymnasiumWorld) -> "SoftQLearner":
+        """Return a learner for an environment: a table where its observations are codes, a network else."""
+        example = world.reset(self.seed)[0]
+        if world.num_states is not None:
+            return SoftQLearner(self, world, QTable(world.num_states, world.num_actions), example)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            q = QNetwork(len(example), world.num_actions, self.hidden, self.learning_rate)
+        return SoftQLearner(self, world, q, example)
+
     def value(self, problem: Problem, reward: Tensor, temperature: Tensor, start: Tensor | None) -> Outcome:
         """Learn Q of a decision process from samples of it; never raises."""
         world = SampledProblem(problem, reward, temperature, self.num_walkers)
@@ -80,8 +109,7 @@ class SoftQLearning:
         q = QTable(*problem.log_prior.shape).to(problem.device)
         learner = SoftQLearner(self, world, q, state[0])
         learner.begin(self.seed)
-        optimizer = q.optimizer()
-        minimise = minimiser(optimizer)
+        minimise = minimiser(learner.optimizer())
         with torch.enable_grad():
             for _ in range(self.num_steps):
                 learner.step(minimise)
@@ -93,7 +121,7 @@ class SoftQLearning:
         return Outcome(value, status, self.num_steps, residual, q=learned)
 
 
-class SoftQLearner(nn.Module):
+class SoftQLearner(AbstractLearner):
     """The algorithm itself, for tables and networks, in any world.
 
     Whoever drives it says how a loss is minimised (a plain optimizer, or Lightning).
@@ -115,25 +143,36 @@ class SoftQLearner(nn.Module):
         self.replay = Replay(options.buffer_size, example, next(q.parameters()).dtype)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64))
-        self.generator = torch.Generator(example.device)
+        self.generator = torch.Generator()
         self.state = example
+
+    @property
+    def scores(self) -> AbstractQ:
+        """Action values."""
+        return self.q
 
     def begin(self, seed: int) -> None:
         """Begin new episodes: what follows depends on the seed and on what was learned and remembered."""
-        self.state = self.world.reset(seed)
-        self.generator.manual_seed(seed + 1)
+        device = self.num_steps.device
+        self.generator = torch.Generator(device).manual_seed(seed + 1)
+        self.state = self.world.reset(seed).to(device)
 
-    def step(self, minimise: Minimise) -> Step:
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return that of Q."""
+        return self.q.optimizer()
+
+    def step(self, minimise: Minimise) -> Sequence[Step]:
         """Let everybody act once, remember it, and learn from what is remembered."""
-        happened, self.state = self.world.step(self.act(self.state))
+        happened, state = self.world.step(self.act(self.state))
+        self.state = state.to(self.num_steps.device)
         self.replay.add(happened)
-        self.num_steps += 1
+        self.num_steps.add_(1)
         if int(self.num_steps) > self.options.warm_up:
             for _ in range(self.options.updates_per_step):
                 batch = self.replay.sample(self.options.batch_size, self.generator)
                 minimise(self.loss(batch))
                 self.renew_target()
-        return happened
+        return [happened]
 
     @torch.no_grad()
     def act(self, state: Tensor) -> Int[Tensor, " W"]:
@@ -145,6 +184,17 @@ class SoftQLearner(nn.Module):
             learned = policy_of(self.q(state), log_prior, self.planning(self.world.temperature(state)))
             shares = explored * shares + (1 - explored) * learned
         return torch.multinomial(shares, 1, generator=self.generator)[:, 0]
+
+    @torch.no_grad()
+    def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
+        """Return the soft policy of Q, also where the target is hard (plan hard, act softly)."""
+        return log_soft_policy(self.q(state), self.world.log_prior(state), self.world.temperature(state))
+
+    def progress(self) -> dict[str, float]:
+        """Return the entropy of acting and the temperature where the walkers are."""
+        logs = self.log_policy(self.state)
+        entropy = -torch.where(logs > -torch.inf, logs.exp() * logs, 0.0).sum(dim=-1).mean()
+        return {"entropy": float(entropy), "temperature": float(self.world.temperature(self.state).mean())}
 
     def planning(self, temperature: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
         """Return the temperature of the target: 0 for hard Q-learning."""
@@ -166,18 +216,7 @@ class SoftQLearner(nn.Module):
     @torch.no_grad()
     def renew_target(self) -> None:
         """Count an update, and move the target toward what was learned when its time has come."""
-        self.num_updates += 1
+        self.num_updates.add_(1)
         if int(self.num_updates) % self.options.target_every == 0:
             for old, new in zip(self.target_q.parameters(), self.q.parameters(), strict=True):
                 old.lerp_(new, self.options.target_rate)
-
-
-def minimiser(optimizer: torch.optim.Optimizer) -> Minimise:
-    """Return a function that takes one step of an optimizer down a loss."""
-
-    def minimise(loss: Tensor) -> None:
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-
-    return minimise

@@ -38,10 +38,12 @@ class AbstractWorld(ABC):
 
     Attributes:
         num_actions: number of actions.
+        num_walkers: W.
         discount: weight of the next step's value.
     """
 
     num_actions: int
+    num_walkers: int
     discount: float
 
     @abstractmethod

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import humansoft as hs
+from humansoft.solvers.learning import minimiser
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import QTable
-from humansoft.solvers.soft_q_learning import SoftQLearner, minimiser
+from humansoft.solvers.soft_q_learning import SoftQLearner
 from humansoft.solvers.solution import SolveStatus
 from humansoft.solvers.world import SampledProblem, Step
 from tests.oracle import reference
