@@ -63,7 +63,7 @@ def test_the_step_that_only_begins_an_episode_is_no_decision() -> None:
 
 def test_tabular_q_in_an_environment_is_the_exact_soft_solution() -> None:
     options = hs.SoftQLearning.for_environment(
-        num_steps=400, num_walkers=16, exploration=0.5, batch_size=512, target_every=5
+        num_steps=200, num_walkers=16, updates_per_step=1, exploration=0.5, batch_size=4096, target_every=1
     )
     policy = hs.plan_in(RING, temperature=0.2, seed=3, discount=0.9, solver=options, num_epochs=2)
     value = 0.0  # at the end
