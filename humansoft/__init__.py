@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.solvers.paths import likely_paths as likely_paths
     from humansoft.solvers.paths import path_log_prob as path_log_prob
     from humansoft.solvers.policy import Policy as Policy
+    from humansoft.solvers.policy_gradient import PolicyGradient as PolicyGradient
     from humansoft.solvers.soft_q_learning import SoftQLearning as SoftQLearning
     from humansoft.tasks.changes import block as block
     from humansoft.tasks.changes import link as link
@@ -79,6 +80,7 @@ _HOME = {
     "PerGroup": "temperature",
     "PerSubject": "temperature",
     "Policy": "solvers.policy",
+    "PolicyGradient": "solvers.policy_gradient",
     "Shared": "temperature",
     "SoftOptimalLearner": "fit.learner",
     "SoftOptimalModel": "model",

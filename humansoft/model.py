@@ -18,7 +18,14 @@ from humansoft.parameters import Parameters
 from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
-from humansoft.solvers.exact import SampledSolver, Solver, feasible_bound, solve_stationary, solver_named
+from humansoft.solvers.exact import (
+    SampledSolver,
+    Solver,
+    feasible_bound,
+    refuse_impossible,
+    solve_stationary,
+    solver_named,
+)
 from humansoft.solvers.expansion import Expansion, Observations, expand
 from humansoft.solvers.finite_horizon import solve_finite_horizon
 from humansoft.solvers.policy import Policy
@@ -84,8 +91,7 @@ class SoftOptimalModel(nn.Module):
         self.planner = planner
         self.prior = None if prior is None else checked_prior(prior, task, planner)
         self.solver = solver_named(solver)
-        if self.learns_from_samples and task.horizon is not None:
-            raise ModelError(f"{type(self.solver).__name__} learns policies without a horizon; leave solver= out here")
+        refuse_impossible(self.solver, planner, task.horizon)
         self.device = usable(device)
         self.subjects = Labels("subject", ())
         self.groups = Labels("group", ())

@@ -80,7 +80,7 @@ def plan_in(
     discount: float = 0.99,
     planner: Literal["kl", "entropy"] = "kl",
     solver: SampledSolver | str = "soft_q_learning",
-    num_epochs: int = 10,
+    num_epochs: int = 5,
     checkpoint: str | Path | None = None,
     progress: bool = False,
     trainer: Any = None,  # noqa: ANN401 - a Lightning Trainer, which is not imported for its type
@@ -97,8 +97,8 @@ def plan_in(
         seed: same seed, same policy.
         discount: weight of the next step's value.
         planner: "kl" or "entropy"; without a horizon and ends they differ by a constant only.
-        solver: "soft_q_learning", or options of it.
-        num_epochs: parts of the training.
+        solver: "soft_q_learning", "policy_gradient", or options of either.
+        num_epochs: parts of the training; episodes longer than an epoch are never seen to their end.
         checkpoint: a folder for checkpoints; training goes on from one that is found there.
         progress: show return, entropy and temperature while it learns.
         trainer: your own Lightning ``Trainer`` (devices, precision, loggers), instead of a quiet one on the CPU.
@@ -140,4 +140,4 @@ def plan_in(
     identity = {**given, "planner": planner, "num_epochs": num_epochs, **dataclasses.asdict(chosen)}
     module = PolicyLearner(learner, num_epochs, max(chosen.num_steps // num_epochs, 1), seed, identity)
     run_training(module, None if checkpoint is None else Path(checkpoint), progress, trainer)
-    return EnvironmentPolicy(env_id, options, learner.scores.cpu(), temperature)
+    return EnvironmentPolicy(env_id, options, learner.scores.cpu(), temperature if learner.scores_are_rewards else 1.0)

@@ -6,19 +6,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from humansoft.errors import ModelError, did_you_mean
+from humansoft.errors import ModelError, Problems, did_you_mean
 from humansoft.solvers.bellman import action_value, log_soft_policy, newton_step
 from humansoft.solvers.fixed_point import Anderson, ValueIteration
 from humansoft.solvers.linear import Desirability
 from humansoft.solvers.newton import Newton
+from humansoft.solvers.policy_gradient import PolicyGradient
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.soft_q_learning import SoftQLearning
 from humansoft.solvers.solution import Outcome, SoftSolution, SolveStatus
 
-SampledSolver = SoftQLearning
+SampledSolver = SoftQLearning | PolicyGradient
 Solver = Newton | Desirability | Anderson | ValueIteration | SampledSolver
 
-SAMPLED_SOLVERS: dict[str, type[SampledSolver]] = {"soft_q_learning": SoftQLearning}
+SAMPLED_SOLVERS: dict[str, type[SampledSolver]] = {
+    "soft_q_learning": SoftQLearning,
+    "policy_gradient": PolicyGradient,
+}
 """Solvers that learn a policy from sampled decisions, by name."""
 
 _NAMED: dict[str, type[Solver]] = {
@@ -28,6 +32,24 @@ _NAMED: dict[str, type[Solver]] = {
     "value_iteration": ValueIteration,
     **SAMPLED_SOLVERS,
 }
+
+
+def refuse_impossible(solver: Solver | None, planner: str, horizon: int | None) -> None:
+    """Refuse plans that cannot be learned from samples.
+
+    Raises:
+        ModelError: with every reason.
+    """
+    if not isinstance(solver, SampledSolver):
+        return
+    with Problems(f"solver={type(solver).__name__}", ModelError) as problems:
+        if horizon is not None:
+            problems.add("it learns policies without a horizon; leave it out, for such tasks are solved exactly")
+        if planner == "boltzmann" and isinstance(solver, PolicyGradient):
+            problems.add(
+                "planner='boltzmann' acts on the values of the best policy, which a policy gradient does not "
+                "learn; use solver='soft_q_learning'"
+            )
 
 
 def solver_named(solver: Solver | str | None) -> Solver | None:

@@ -20,6 +20,9 @@ class AbstractLearner(nn.Module, ABC):
     That is so because an epoch begins with new episodes: nothing inside an environment outlives it.
     """
 
+    scores_are_rewards: bool = True
+    """Whether scores are divided by the temperature, or are logarithms already."""
+
     @property
     @abstractmethod
     def scores(self) -> AbstractQ:

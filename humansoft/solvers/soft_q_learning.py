@@ -81,13 +81,13 @@ class SoftQLearning:
     def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes
         """Return options for environments, where decisions are dear and Q is a network, with some ``changes``."""
         given = {
-            "num_steps": 1500,
-            "num_walkers": 16,
-            "updates_per_step": 3,
+            "num_steps": 3000,
+            "num_walkers": 8,
+            "updates_per_step": 2,
             "batch_size": 256,
             "buffer_size": 25_000,
-            "warm_up": 60,
-            "target_every": 25,
+            "warm_up": 125,
+            "target_every": 10,
             "exploration": 0.05,
         }
         return cls(**{**given, **changes})

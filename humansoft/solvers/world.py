@@ -1,7 +1,7 @@
 """Worlds to act in: where solvers that learn from samples get their decisions from."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -31,6 +31,12 @@ class Step:
     terminated: Bool[Tensor, " W"]
     truncated: Bool[Tensor, " W"]
     valid: Bool[Tensor, " W"]
+
+    def on(self, device: torch.device) -> "Step":
+        """Return the step on a device (itself where it is there)."""
+        if self.action.device == device:
+            return self
+        return Step(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 class AbstractWorld(ABC):
@@ -74,6 +80,7 @@ class SampledProblem(AbstractWorld):
         temperature: [M] planning temperature of each state.
         num_walkers: W.
         restart: probability that a walk is cut off after a step.
+        starts: states of which each is as likely to be the start of a walk; all that have not ended by default.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class SampledProblem(AbstractWorld):
         temperature: Float[Tensor, " M"],
         num_walkers: int,
         restart: float = 0.05,
+        starts: Int[Tensor, " N"] | None = None,
     ) -> None:
         """Look up once what cannot change."""
         self.num_actions, self.discount = problem.log_prior.shape[1], problem.discount
@@ -90,7 +98,7 @@ class SampledProblem(AbstractWorld):
         self._reward, self._temperature = reward, temperature
         self._cumulative = problem.probabilities.cumsum(dim=-1)
         self._going = problem.playable.any(dim=-1)
-        self._starts = self._going.nonzero()[:, 0]
+        self._starts = self._going.nonzero()[:, 0] if starts is None else starts
         self._generator = torch.Generator(problem.device)
         self._state = torch.zeros(0, dtype=torch.int64)
 

@@ -90,6 +90,16 @@ def test_same_seed_same_policy_other_seed_another() -> None:
     assert np.exp(one.log_prob(seen)).sum(axis=1) == pytest.approx(np.ones(5))
 
 
+def test_a_network_learns_by_policy_gradient_and_goes_on_too(tmp_path: Path) -> None:
+    few = hs.PolicyGradient.for_environment(num_steps=4, num_walkers=4, rollout=30, num_passes=2, hidden=(8,))
+    given = {"temperature": 0.1, "seed": 1, "solver": few, "num_epochs": 2}
+    one, two = (hs.plan_in("CartPole-v1", checkpoint=tmp_path / name, **given) for name in "ab")
+    seen = np.random.default_rng(0).normal(size=(5, 4))
+    np.testing.assert_array_equal(one.log_prob(seen), two.log_prob(seen))
+    assert one.temperature == 1.0  # scores of such a network are logarithms
+    assert np.ptp(one.log_prob(seen)) > 0
+
+
 def test_a_killed_training_goes_on_to_the_very_same_result(tmp_path: Path) -> None:
     whole = hs.plan_in(RING, temperature=0.3, seed=5, solver=FEW, num_epochs=3, checkpoint=tmp_path / "whole")
     # The third epoch starts at step 61 of each copy; ends of episodes take steps of their own, which do not count.
