@@ -39,9 +39,11 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.fit.storage import save as save
     from humansoft.model import SoftOptimalModel as SoftOptimalModel
     from humansoft.planning import plan as plan
+    from humansoft.planning import plan_in as plan_in
     from humansoft.rewards.base import AbstractReward as AbstractReward
     from humansoft.rewards.linear import LinearReward as LinearReward
     from humansoft.rewards.table import TableReward as TableReward
+    from humansoft.solvers.environment_policy import EnvironmentPolicy as EnvironmentPolicy
     from humansoft.solvers.fixed_point import Anderson as Anderson
     from humansoft.solvers.fixed_point import ValueIteration as ValueIteration
     from humansoft.solvers.linear import Desirability as Desirability
@@ -51,6 +53,8 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.solvers.paths import likely_paths as likely_paths
     from humansoft.solvers.paths import path_log_prob as path_log_prob
     from humansoft.solvers.policy import Policy as Policy
+    from humansoft.solvers.policy_gradient import PolicyGradient as PolicyGradient
+    from humansoft.solvers.soft_q_learning import SoftQLearning as SoftQLearning
     from humansoft.tasks.changes import block as block
     from humansoft.tasks.changes import link as link
     from humansoft.tasks.task import Task as Task
@@ -68,6 +72,7 @@ _HOME = {
     "Counterfactual": "evaluate.counterfactual",
     "DecisionDataModule": "fit.learner",
     "Desirability": "solvers.linear",
+    "EnvironmentPolicy": "solvers.environment_policy",
     "Fit": "fit.result",
     "Fixed": "temperature",
     "LinearReward": "rewards.linear",
@@ -75,9 +80,11 @@ _HOME = {
     "PerGroup": "temperature",
     "PerSubject": "temperature",
     "Policy": "solvers.policy",
+    "PolicyGradient": "solvers.policy_gradient",
     "Shared": "temperature",
     "SoftOptimalLearner": "fit.learner",
     "SoftOptimalModel": "model",
+    "SoftQLearning": "solvers.soft_q_learning",
     "TableReward": "rewards.table",
     "Task": "tasks.task",
     "ValueIteration": "solvers.fixed_point",
@@ -97,6 +104,7 @@ _HOME = {
     "occupancy": "solvers.occupancy",
     "path_log_prob": "solvers.paths",
     "plan": "planning",
+    "plan_in": "planning",
     "predict": "evaluate.predict",
     "read": "data.readers",
     "save": "fit.storage",

@@ -6,6 +6,7 @@ Axes:
     E entries of a sparse matrix; R rows (the distinct rewards and temperatures of a model: one
     for everybody, a group or a person);
     D dimensions of a continuous action; J nodes that stand for all continuous actions;
+    W walkers (copies of a world to act in); O numbers of an observation;
     M solved states: the disjoint union, over the (row, context) pairs that occur, of the states
     of the context. A batch of problems is one large problem of M states in separate blocks, so
     solvers know no batch axis; a task with one context has M = R * S, row after row.

@@ -38,6 +38,10 @@ class SolveError(HumansoftError, RuntimeError):
     """The soft Bellman equation has no finite solution, or none was reached."""
 
 
+class WorldError(HumansoftError, RuntimeError):
+    """An environment that was acted in gave something that nobody can learn from."""
+
+
 class NotConvergedError(HumansoftError, RuntimeError):
     """A fit stopped before its optimum and the caller asked for a converged one."""
 

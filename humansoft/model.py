@@ -18,7 +18,7 @@ from humansoft.parameters import Parameters
 from humansoft.planners import PLANNERS, Planner, checked_prior, log_prior, refuse_for_networks
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
-from humansoft.solvers.exact import Solver, solve_stationary
+from humansoft.solvers.exact import SampledSolver, Solver, refuse_impossible, solve_stationary, solver_named
 from humansoft.solvers.expansion import Expansion, Observations, expand
 from humansoft.solvers.feasibility import require_solved
 from humansoft.solvers.finite_horizon import solve_finite_horizon
@@ -44,7 +44,8 @@ class SoftOptimalModel(nn.Module):
         planner: "kl" (each step costs temperature * KL(policy || prior)), "entropy" (each step earns
             temperature * entropy) or "boltzmann" (plan hard, act soft): three hypotheses about people.
         prior: [S, A] reference policy of the "kl" planner; uniform over available actions by default.
-        solver: how to solve; chosen by the task when not given.
+        solver: how to solve, as an object or by name; chosen by the task when not given. Solvers that learn from
+            samples ("soft_q_learning") predict and simulate; :func:`humansoft.fit` maximises the exact likelihood.
         device: where the soft Bellman equation is solved, for example "cuda". Data, parameters and results
             stay on the CPU: only rewards and temperatures travel there, and what was asked for back.
 
@@ -66,7 +67,7 @@ class SoftOptimalModel(nn.Module):
         temperature: Temperature | None = None,
         planner: Planner = "kl",
         prior: npt.ArrayLike | None = None,
-        solver: Solver | None = None,
+        solver: Solver | str | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         """Note the hypothesis and refuse parts that do not go together."""
@@ -80,7 +81,8 @@ class SoftOptimalModel(nn.Module):
         self.temperature = temperature or Fixed(1.0)
         self.planner = planner
         self.prior = None if prior is None else checked_prior(prior, task, planner)
-        self.solver = solver
+        self.solver = solver_named(solver)
+        refuse_impossible(self.solver, planner, task.horizon)
         self.device = usable(device)
         self.subjects = Labels("subject", ())
         self.groups = Labels("group", ())
@@ -145,6 +147,17 @@ class SoftOptimalModel(nn.Module):
         )
 
     @property
+    def learns_from_samples(self) -> bool:
+        """True when the solver does not solve the soft Bellman equation but learns from sampled decisions."""
+        return isinstance(self.solver, SampledSolver)
+
+    def solved_by(self, solver: Solver | None) -> Self:
+        """Return the same people, solved for by another solver."""
+        other = copy.copy(self)
+        other.solver = solver
+        return other
+
+    @property
     def is_relative(self) -> bool:
         """True when the geometric-mean temperature is held at 1 because nothing else gives a scale."""
         return any(row.unit == AVERAGE_PERSON for row in self.table.rows)
@@ -160,19 +173,16 @@ class SoftOptimalModel(nn.Module):
         Unknown people get their group's row when the log tells their group, else the last row: the
         geometric-mean temperature.
         """
-        labels = log.codebook.subjects.values
-        known = self.subjects.encode(labels)
+        known = self.subjects.encode(log.codebook.subjects.values)
         row = known if self.rows_are_people else np.r_[self.group_of_subject, NONE][known]
-        if isinstance(self.temperature, PerGroup) and (known < 0).any() and self._tells_groups(log):
-            groups, codes = log.group(self.temperature.column)
+        column = self.temperature.column if isinstance(self.temperature, PerGroup) else None
+        told = column in log.participants.columns or column in log.frame.columns
+        if column is not None and told and (known < 0).any():
+            groups, codes = log.group(column)
             row = np.where(known < 0, np.r_[self.groups.encode(groups.values), NONE][codes], row)
         if isinstance(self.temperature, Fixed | Shared) and not self.rows_are_people:
             row = np.zeros_like(row)
         return np.where(row < 0, self._num_rows - 1, row), known >= 0
-
-    def _tells_groups(self, log: BehaviorLog) -> bool:
-        column = self.temperature.column if isinstance(self.temperature, PerGroup) else ""
-        return column in log.participants.columns or column in log.frame.columns
 
     @property
     def _num_rows(self) -> int:
@@ -270,17 +280,12 @@ class SoftOptimalModel(nn.Module):
         require_solved(solution.status, hottest, lambda t: self._solvable(expansion, t / hottest))
 
     def require_solvable(self, expansion: Expansion) -> None:
-        """Raise the solver's sentence when there is no solution at the present parameters.
-
-        Raises:
-            SolveError: with the feasible bound of the temperature where there is one.
-        """
+        """Raise the solver's sentence when there is no solution at the present parameters."""
         with torch.no_grad():
             self.require_solved(self(expansion, differentiable=False), expansion)
 
     def _solvable(self, expansion: Expansion, factor: float) -> bool:
-        trial = copy.copy(self)
-        trial.solver = None  # the bound is the problem's own: find it with the fastest solver
+        trial = self.solved_by(None)  # the bound is the problem's own: find it with the fastest solver
         trial._parameters = dict(self._parameters)
         trial.log_temperature = nn.Parameter(self.log_temperature.detach() + float(np.log(factor)))
         with torch.no_grad():

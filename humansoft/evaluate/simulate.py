@@ -10,7 +10,9 @@ from humansoft.codebook import Codebook
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.readers import build_log
 from humansoft.errors import UsageError
+from humansoft.evaluate.environment_episodes import environment_log, walk_in_task
 from humansoft.fit.result import Fit
+from humansoft.solvers.environment_policy import EnvironmentPolicy
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.lookup import action_labels, is_terminal, possible_starts, probabilities_of, successors_of
 from humansoft.tasks.task import Task
@@ -20,26 +22,41 @@ Index = npt.NDArray[np.int64]
 
 
 @one_thread()
-def simulate(source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: int | None = None) -> BehaviorLog:
+def simulate(
+    source: Fit | Policy | EnvironmentPolicy,
+    episodes: int = 50,
+    *,
+    seed: int,
+    max_steps: int | None = None,
+    env_id: str | None = None,
+    **options: Any,  # noqa: ANN401 - of the environment
+) -> BehaviorLog:
     r"""Simulate episodes of every person.
 
     People of a fit start where they started in the training data (drawn again with replacement);
     people of a policy start from the task's start distribution, or anywhere if it has none. So do people of
     a fit to a counted log, which has no starts, but only where the task has a start distribution.
+    In a Gymnasium environment it is the environment that says where episodes start and when they end.
 
     Args:
-        source: a fitted model, or a policy from :func:`humansoft.plan`.
+        source: a fitted model, or a policy from :func:`humansoft.plan` or :func:`humansoft.plan_in`.
         episodes: number of episodes a person.
         seed: same seed, same behavior.
         max_steps: decisions after which an episode is cut off (truncated); by default the length of
-            the training episode that was drawn, or 1,000 (the horizon where there is one).
+            the training episode that was drawn, or 1,000 (the horizon where there is one); 10,000 in an
+            environment that does not end episodes itself.
+        env_id: a Gymnasium environment to act in instead of the task's own transitions; a policy that was learned
+            in an environment acts there, unless another is named.
+        **options: passed to that environment.
 
     Returns:
         A log with the columns subject, episode, step, the state's columns, action, next state,
-        terminated and truncated.
+        terminated and truncated (and the reward, where the policy was learned in an environment).
 
     Raises:
-        UsageError: fewer than one episode or step; a fit to a counted log in a task without start distribution.
+        UsageError: fewer than one episode or step; a fit to a counted log in a task without start distribution;
+            options without an environment.
+        ModelError: the environment has other states or actions than the task.
 
     Example:
         >>> import humansoft as hs
@@ -50,8 +67,23 @@ def simulate(source: Fit | Policy, episodes: int = 50, *, seed: int, max_steps: 
     """
     if episodes < 1 or (max_steps is not None and max_steps < 1):
         raise UsageError(f"simulate(episodes={episodes}, max_steps={max_steps}): both must be at least 1")
+    if isinstance(source, EnvironmentPolicy):
+        same = env_id is None
+        given = dict(source.options) | options if same else options
+        return environment_log(source, env_id or source.env_id, given, episodes, seed, max_steps)
+    if env_id is not None:
+        policy = _whole_policy(source) if isinstance(source, Fit) else source
+        table = walk_in_task(policy, env_id, options, episodes, seed, max_steps)
+        return _as_log(table, policy, source.training.columns if isinstance(source, Fit) else _columns_for(policy.task))
+    if options:
+        raise UsageError(f"simulate has no options {sorted(options)}; those of an environment need env_id=")
     generator = np.random.default_rng(seed)
     if isinstance(source, Fit) and source.training.starts.empty:
+        if source.model.task.initial is None:
+            raise UsageError(
+                f"the run was fitted to {source.training.source}, counted while reading, which keeps no episodes: "
+                "nobody knows where they start. Give the task a start distribution, or fit a log that is not counted"
+            )
         policy = _whole_policy(source)
         subject, state, limit = _task_starts(policy, episodes, generator)
         columns = source.training.columns
@@ -81,13 +113,8 @@ def _policy_of(fit: Fit) -> Policy:
 
 
 def _whole_policy(fit: Fit) -> Policy:
-    """Return the policy of people whose log has no starts, in every state."""
+    """Return the policy of the fitted people in every state."""
     model, task = fit.model, fit.model.task
-    if task.initial is None:
-        raise UsageError(
-            f"the run was fitted to {fit.training.source}, counted while reading, which keeps no episodes: nobody "
-            "knows where they start. Give the task a start distribution, or fit a log that is not counted"
-        )
     row = np.arange(len(model.subjects)) if model.rows_are_people else model.group_of_subject
     everywhere = np.tile(np.arange(len(task.states)), len(row))
     return model.policy_on(model.subjects, row, model.expand(np.repeat(row, len(task.states)), everywhere))

@@ -1,10 +1,7 @@
 """The Lightning side: every point estimate is learned by this module through ``Trainer.fit``."""
 
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,7 @@ from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.optimizer import Curvature, FisherScoring, LimitedMemory
 from humansoft.model import SoftOptimalModel
+from humansoft.solvers.learner import quiet
 
 Real = npt.NDArray[np.float64]
 
@@ -169,7 +167,7 @@ def network_start(data: DecisionDataModule, max_steps: int) -> Real | None:
 
 def run_trainer(learner: SoftOptimalLearner, data: DecisionDataModule, trainer: pl.Trainer | None = None) -> None:
     """Run ``Trainer.fit`` quietly on the CPU in float64 (or the user's own trainer)."""
-    with _quiet():
+    with quiet():
         trainer = trainer or pl.Trainer(
             max_epochs=1,
             accelerator="cpu",
@@ -181,23 +179,3 @@ def run_trainer(learner: SoftOptimalLearner, data: DecisionDataModule, trainer: 
             num_sanity_val_steps=0,
         )
         trainer.fit(learner, data)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence advice that is about training networks (number of workers, logging steps, hardware)."""
-    talkers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
-    levels = [talker.level for talker in talkers]
-    for talker in talkers:
-        talker.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-            warnings.filterwarnings("ignore", message=".*number of training batches.*")
-            # Lightning 2.6 asks torch's pytree in a way that torch 2.13 renames
-            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-            yield
-    finally:
-        for talker, level in zip(talkers, levels, strict=True):
-            talker.setLevel(level)

@@ -40,6 +40,11 @@ class AbstractLikelihood(ABC):
     model: SoftOptimalModel
     observations: Observations
 
+    def __post_init__(self) -> None:
+        """Solve exactly: what is learned from samples has no derivatives."""
+        if self.model.learns_from_samples:
+            self.model = self.model.solved_by(None)
+
     @abstractmethod
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""

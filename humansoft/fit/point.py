@@ -1,6 +1,7 @@
 """fit: maximum likelihood for every tabular model, through one Lightning module."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -45,7 +46,8 @@ def fit(
     """Fit a model to a log by maximum likelihood; neither is changed.
 
     The log is checked against the task and the model against the log (:func:`humansoft.identify`)
-    first. Free parameters are then learned by one Lightning module: trust-region Newton on the
+    first. A model whose solver learns from samples is fitted as if it were solved exactly, and predicts
+    with what it learns. Free parameters are learned by one Lightning module: trust-region Newton on the
     exact likelihood in float64, to a scaled gradient of 1e-6.
 
     Args:
@@ -81,7 +83,17 @@ def fit(
     if not allow_unidentified:
         report.require()
     likelihood, full, history, boundary = _learn(likelihood, log, max_steps, on_step)
-    return assemble(likelihood, full, boundary, report, log, history, seed)
+    fitted = assemble(likelihood, full, boundary, report, log, history, seed)
+    return _learned_again(fitted, model) if model.learns_from_samples else fitted
+
+
+def _learned_again(fitted: Fit, model: SoftOptimalModel) -> Fit:
+    """Let a fit predict with the model's own solver, and say so."""
+    note = (
+        "The parameters maximise the exact likelihood; predictions and simulations use the policy that "
+        f"{type(model.solver).__name__} learns from samples."
+    )
+    return dataclasses.replace(fitted, model=fitted.model.solved_by(model.solver), notes=(*fitted.notes, note))
 
 
 def _learn(

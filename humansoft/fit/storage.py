@@ -24,6 +24,7 @@ from humansoft.parameters import Parameter, Parameters
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.rewards.table import TableReward
+from humansoft.solvers.exact import SAMPLED_SOLVERS
 from humansoft.tasks.goals import Goals
 from humansoft.tasks.task import Task
 from humansoft.tasks.transitions import Transitions
@@ -134,6 +135,7 @@ def _model_record(model: SoftOptimalModel) -> dict[str, Any]:
             **dataclasses.asdict(model.temperature),
         },
         "reward": _reward_record(model.reward),
+        "solver": _solver_record(model),
         "subjects": pack(model.subjects.values),
         "groups": pack(model.groups.values),
         "parameters": [{**dataclasses.asdict(row), "label": pack(row.label)} for row in model.table.rows],
@@ -250,6 +252,9 @@ def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Te
     temperature = _TEMPERATURES[given.pop("kind")](**given)
     model = SoftOptimalModel(task, _reward(record["reward"]), temperature, record["planner"])
     model.prior = tensors.get("model.prior")
+    if record.get("solver") is not None:
+        options = dict(record["solver"])
+        model.solver = SAMPLED_SOLVERS[options.pop("name")](**options)
     subjects = Labels("subject", unpack(record["subjects"]))
     kind = "subject" if isinstance(temperature, PerSubject) else "group"
     groups = Labels(kind, unpack(record["groups"]))
@@ -274,6 +279,14 @@ def _reward_record(reward: AbstractReward) -> dict[str, Any]:
     raise RunError(
         f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved"
     )
+
+
+def _solver_record(model: SoftOptimalModel) -> dict[str, Any] | None:
+    """Return a solver whose answers depend on its options; all exact ones agree."""
+    for name, kind in SAMPLED_SOLVERS.items():
+        if isinstance(model.solver, kind):
+            return {"name": name, **dataclasses.asdict(model.solver)}
+    return None
 
 
 def _reward(record: Mapping[str, Any]) -> AbstractReward:

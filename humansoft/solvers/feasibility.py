@@ -17,7 +17,7 @@ def require_solved(status: SolveStatus, temperature: float, is_feasible: Callabl
     Raises:
         SolveError: there is no solution.
     """
-    if status is SolveStatus.CONVERGED:
+    if status.is_usable:
         return
     message = status.value
     if status is SolveStatus.INFEASIBLE:

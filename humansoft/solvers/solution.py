@@ -16,6 +16,7 @@ class SolveStatus(enum.Enum):
     """How a solver ended; the value is the sentence a user reads."""
 
     CONVERGED = "The soft Bellman equation is solved."
+    LEARNED = "The policy was learned from samples: it is near the solution, and nearer the more samples are drawn."
     MAX_STEPS = (
         "The solver stopped at its step limit before the soft Bellman equation was solved; raise max_steps, "
         "or lower the discount."
@@ -30,6 +31,11 @@ class SolveStatus(enum.Enum):
         "raise the temperature, or lower the costs."
     )
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a policy, solved for or learned."""
+        return self in (SolveStatus.CONVERGED, SolveStatus.LEARNED)
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -41,6 +47,7 @@ class Outcome:
         num_steps: Newton steps or sweeps taken.
         residual: largest correction or residual at the end, relative to what the solver stops on.
         system: the linear system of its last policy, where it made one.
+        q: [M, A] action values, where they were learned themselves and are not the backup of ``value``.
     """
 
     value: Float[Tensor, " M"]
@@ -48,6 +55,7 @@ class Outcome:
     num_steps: int
     residual: float
     system: LinearSystem | None = None
+    q: Float[Tensor, "M A"] | None = None
 
 
 @dataclass(frozen=True, eq=False)

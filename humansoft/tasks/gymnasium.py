@@ -12,7 +12,7 @@ from humansoft.tasks.parts import Flags, Index, Real, TaskParts
 def gymnasium_parts(env: Any, options: dict[str, Any]) -> TaskParts:  # noqa: ANN401 - any environment
     """Turn an environment or its id into a task; see :meth:`Task.from_gymnasium` for the rules."""
     if isinstance(env, str):
-        env = _make(env, options)
+        env = make_environment(env, options)
     elif options:
         raise TaskError(f"options {sorted(options)} are for environment ids; this environment is already made")
     base = env.unwrapped
@@ -27,11 +27,16 @@ def gymnasium_parts(env: Any, options: dict[str, Any]) -> TaskParts:  # noqa: AN
     return _parts(table, int(base.observation_space.n), int(base.action_space.n), base)
 
 
-def _make(name: str, options: dict[str, Any]) -> Any:  # noqa: ANN401
+def make_environment(name: str, options: dict[str, Any], copies: int | None = None) -> Any:  # noqa: ANN401
+    """Make an environment, or a vector of copies of it.
+
+    Raises:
+        TaskError: there is no such environment, or it does not take these options.
+    """
     import gymnasium
 
     try:
-        return gymnasium.make(name, **options)
+        return gymnasium.make(name, **options) if copies is None else gymnasium.make_vec(name, copies, **options)
     except TypeError as error:
         raise TaskError(f"{name} does not have the options {sorted(options)}: {error}") from error
     except gymnasium.error.Error as error:

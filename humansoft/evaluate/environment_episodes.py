@@ -1,0 +1,130 @@
+"""Episodes of a policy in a Gymnasium environment."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from humansoft.data.log import BehaviorLog, Columns
+from humansoft.data.readers import build_log
+from humansoft.errors import ModelError
+from humansoft.solvers.environment_policy import EnvironmentPolicy
+from humansoft.solvers.gymnasium_world import GymnasiumWorld
+from humansoft.solvers.policy import Policy
+
+Index = npt.NDArray[np.int64]
+Act = Callable[[Any, Index, Index], Index]
+"""From what some walkers see, who they are, and how often each has decided before, to action codes."""
+
+_MOST_STEPS = 10_000
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What W walkers saw and did in one episode each, one row a decision.
+
+    Attributes:
+        table: walker, step, action, reward, terminated and truncated.
+        before: [N] or [N, O] observation in which each decision was made.
+        after: the observation that followed.
+    """
+
+    table: pd.DataFrame
+    before: npt.NDArray[Any]
+    after: npt.NDArray[Any]
+
+
+def walk(world: GymnasiumWorld, act: Act, seed: int, max_steps: int | None) -> Walked:
+    """Let each walker go through one episode, cut off after ``max_steps`` decisions."""
+    observed = world.reset(seed)
+    going = np.ones(world.num_walkers, dtype=bool)
+    rows, before, after = [], [], []
+    for time in range(max_steps or _MOST_STEPS):
+        walker = np.flatnonzero(going)
+        action = np.zeros(world.num_walkers, dtype=np.int64)
+        action[walker] = act(observed.numpy()[walker], walker, np.full(len(walker), time))
+        step, observed = world.step(torch.from_numpy(action))
+        last = time + 1 == (max_steps or _MOST_STEPS)
+        ended, cut = step.terminated.numpy(), step.truncated.numpy()
+        cut = cut | (last & ~ended)
+        columns = (np.full(world.num_walkers, time), action, step.reward.numpy(), ended, cut)
+        rows.append(np.column_stack([walker, *(column[going] for column in columns)]))
+        before.append(step.state.numpy()[going])
+        after.append(step.next_state.numpy()[going])
+        going &= ~(ended | cut)
+        if not going.any():
+            break
+    names = ["walker", "step", "action", "reward", "terminated", "truncated"]
+    table = pd.DataFrame(np.concatenate(rows), columns=names)
+    whole = table.astype(dict.fromkeys(("walker", "step", "action"), np.int64))
+    flags = whole.astype(dict.fromkeys(("terminated", "truncated"), bool))
+    return Walked(flags, np.concatenate(before), np.concatenate(after))
+
+
+def walk_in_task(
+    policy: Policy, env_id: str, options: dict[str, Any], episodes: int, seed: int, max_steps: int | None
+) -> pd.DataFrame:
+    """Let the people of a task's policy act in the environment that the task describes; return codes of the task.
+
+    Raises:
+        ModelError: the environment's states or actions are not those of the task.
+    """
+    task = policy.task
+    subject = np.repeat(np.arange(len(policy.subjects)), episodes)
+    world = GymnasiumWorld(env_id, len(subject), options=options)
+    state_of = task.states.encode(range(world.num_states or 0))
+    ends = task.states.encode(f"end of {code}" for code in range(len(state_of)))
+    action_of = task.actions.encode(range(world.num_actions))
+    if not len(state_of) or (state_of < 0).any() or (action_of < 0).any() or len(action_of) != len(task.actions):
+        raise ModelError(
+            f"{env_id} has other states or actions than the policy's task {task!r}; a task that was made by "
+            f"Task.from_gymnasium({env_id!r}) has the same"
+        )
+    generator = np.random.default_rng(seed)
+    label_of = np.argsort(action_of)
+    walked = walk(
+        world,
+        lambda observed, walker, time: label_of[policy.sample(subject[walker], state_of[observed], time, generator)],
+        seed,
+        max_steps or task.horizon,
+    )
+    table = walked.table
+    after = state_of[walked.after]
+    # a state that can be an end and an ordinary state has a twin in the task that is only an end
+    after = np.where(table["terminated"] & (ends[walked.after] >= 0), ends[walked.after], after)
+    return pd.DataFrame(
+        {
+            "subject": subject[table["walker"]],
+            "episode": table["walker"],
+            "step": table["step"],
+            "state": state_of[walked.before],
+            "action": action_of[table["action"]],
+            "next_state": after,
+            "terminated": table["terminated"],
+            "truncated": table["truncated"],
+        }
+    )
+
+
+def environment_log(
+    policy: EnvironmentPolicy, env_id: str, options: dict[str, Any], episodes: int, seed: int, max_steps: int | None
+) -> BehaviorLog:
+    """Let a policy act in its environment; the columns of the log are the numbers of an observation."""
+    world = GymnasiumWorld(env_id, episodes, options=options)
+    generator = np.random.default_rng(seed)
+    walked = walk(world, lambda observed, *_: policy.sample(observed, generator), seed, max_steps)
+    table = walked.table
+    frame = pd.DataFrame({"subject": "policy", "episode": table["walker"] + 1, "step": table["step"]})
+    width = 1 if walked.before.ndim == 1 else walked.before.shape[1]
+    names = ("state",) if width == 1 else tuple(f"state_{i}" for i in range(width))
+    for prefix, values in (("", walked.before), ("next_", walked.after)):
+        for name, column in zip(names, values.reshape(len(values), width).T, strict=True):
+            frame[prefix + name] = column
+    frame = frame.assign(**{name: table[name] for name in ("action", "reward", "terminated", "truncated")})
+    following = tuple(f"next_{name}" for name in names)
+    columns = Columns(state=names, next_state=following, terminated="terminated", truncated="truncated")
+    return build_log(frame, columns, env_id)

@@ -1,0 +1,152 @@
+"""The Lightning side of learning a policy: epochs, progress, checkpoints, devices and loggers."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from humansoft.errors import Problems, RunError
+from humansoft.solvers.learning import AbstractLearner
+from humansoft.solvers.world import Step
+
+_SHOW_EVERY = 20  # steps between two looks at how it goes
+_LATEST = 20  # episodes whose return is averaged
+_CHECKPOINT = "last"
+
+
+class PolicyLearner(pl.LightningModule):
+    """Lets Lightning drive an algorithm that learns from samples.
+
+    Args:
+        learner: the algorithm.
+        num_epochs: epochs; each begins with new episodes, and ends with a checkpoint where one is wanted.
+        steps_per_epoch: steps of the algorithm in each.
+        seed: from which the seeds of all epochs follow.
+        identity: what a checkpoint must agree with to be continued.
+    """
+
+    def __init__(
+        self, learner: AbstractLearner, num_epochs: int, steps_per_epoch: int, seed: int, identity: dict[str, Any]
+    ) -> None:
+        """Leave optimisation to the algorithm."""
+        super().__init__()
+        self.automatic_optimization = False
+        self.learner, self.num_epochs, self.seed = learner, num_epochs, seed
+        self.steps_per_epoch, self.identity = steps_per_epoch, identity
+        self.returns = Returns()
+
+    def train_dataloader(self) -> Any:  # noqa: ANN401 - any iterable will do
+        """Return the steps of an epoch."""
+        return range(self.steps_per_epoch)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin new episodes with this epoch's own seed, so that a run can be continued between epochs."""
+        sequence = np.random.SeedSequence([self.seed, self.current_epoch])
+        self.returns = Returns()
+        self.learner.begin(int(sequence.generate_state(1)[0] >> 1))
+
+    def training_step(self, batch: Any, batch_index: int) -> None:  # noqa: ANN401
+        """Take one step of the algorithm."""
+        self.returns.add(self.learner.step(self._minimise))
+        if batch_index % _SHOW_EVERY == 0:
+            self.log_dict({"return": self.returns.latest(), **self.learner.progress()}, prog_bar=True, batch_size=1)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the algorithm's."""
+        return self.learner.optimizer()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say what was learned where."""
+        checkpoint["humansoft"] = self.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to continue what was something else.
+
+        Raises:
+            RunError: with every difference.
+        """
+        before = checkpoint.get("humansoft", {})
+        with Problems("the checkpoint belongs to another training; choose another folder", RunError) as problems:
+            for name in sorted({*before, *self.identity}):
+                if before.get(name) != self.identity.get(name):
+                    problems.add(f"{name} was {before.get(name)!r} and is {self.identity.get(name)!r}")
+
+    def _minimise(self, loss: Tensor) -> None:
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+
+class Returns:
+    """The sums of rewards of episodes that ended lately."""
+
+    def __init__(self) -> None:
+        """Nobody has begun."""
+        self._running = torch.zeros(0)
+        self._ended: list[float] = []
+
+    def add(self, steps: Sequence[Step]) -> None:
+        """Count what happened."""
+        for step in steps:
+            if len(self._running) == 0:
+                self._running = torch.zeros_like(step.reward)
+            self._running += torch.where(step.valid, step.reward, 0.0)
+            over = step.terminated | step.truncated
+            self._ended = [*self._ended, *self._running[over].tolist()][-_LATEST:]
+            self._running[over] = 0.0
+
+    def latest(self) -> float:
+        """Return their mean, not a number where no episode has ended yet."""
+        return float(np.mean(self._ended)) if self._ended else float("nan")
+
+
+def run_training(
+    module: PolicyLearner, checkpoint: Path | None, progress: bool, trainer: pl.Trainer | None = None
+) -> None:
+    """Train to the end, from the last checkpoint in a folder where there is one."""
+    callbacks = [] if checkpoint is None else [ModelCheckpoint(checkpoint, _CHECKPOINT, enable_version_counter=False)]
+    with quiet():
+        trainer = trainer or pl.Trainer(
+            max_epochs=module.num_epochs,
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            callbacks=list(callbacks),
+            enable_checkpointing=checkpoint is not None,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        found = None if checkpoint is None else checkpoint / f"{_CHECKPOINT}.ckpt"
+        trainer.fit(module, ckpt_path=found if found is not None and found.is_file() else None)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Lightning's advice that does not apply here (number of workers, logging steps, hardware)."""
+    talkers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            warnings.filterwarnings("ignore", message=".*number of training batches.*")
+            # that is how a training goes on, and what it was is checked
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            # Lightning 2.6 asks torch's pytree in a way that torch 2.13 renames
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+            yield
+    finally:
+        for talker, level in zip(talkers, levels, strict=True):
+            talker.setLevel(level)

@@ -1,0 +1,253 @@
+"""Entropy-regularised policy gradient: an ordinary one, whose reward is r - temperature * log(pi / prior)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from humansoft.errors import ModelError, Problems
+from humansoft.solvers.advantages import Rollout, advantages
+from humansoft.solvers.bellman import action_value, log_soft_policy, soft_value
+from humansoft.solvers.convergence import diverged, failure, scaled
+from humansoft.solvers.gymnasium_world import GymnasiumWorld
+from humansoft.solvers.learning import AbstractLearner, Minimise, minimiser
+from humansoft.solvers.problem import Problem
+from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable, RobbinsMonro
+from humansoft.solvers.solution import Outcome, SolveStatus
+from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
+
+
+@dataclass(frozen=True)
+class PolicyGradient:
+    r"""Options of the policy gradient.
+
+    In a table the gradient is the natural one, which moves the score of each action by its mean advantage; taken
+    in full and exactly, that is soft policy iteration. For networks it is the ordinary one, with clipped ratios when
+    it goes through a rollout more than once.
+
+    Attributes:
+        num_steps: rollouts, each followed by learning from it.
+        num_walkers: walkers side by side.
+        rollout: decisions of each walker in a rollout.
+        trace: 0 to 1, how far rewards are followed before the baseline stands for what comes (lambda of
+            generalised advantages; at 1, to the end of the rollout).
+        num_passes: how often each rollout is gone through.
+        batch_size: decisions of a minibatch of a network.
+        clip: largest change of the ratio of new to old probability that is rewarded.
+        anneal: share of training over which the temperature falls to 0 in a straight line; 0 keeps it.
+        natural: whether tables follow the natural gradient (else the ordinary one, by plain steps).
+        hidden: sizes of a network's hidden layers.
+        learning_rate: of networks, and of plain steps in tables.
+        seed: same seed, same policy; a model has to mean the same whenever it is asked.
+
+    Example:
+        >>> import humansoft as hs
+        >>> task = hs.Task.grid("S.G\n...", discount=0.9)
+        >>> policy = hs.plan(task, {"step": -1.0}, solver=PolicyGradient(num_steps=20))
+        >>> policy.action_distribution((0, 0)).idxmax()
+        'right'
+    """
+
+    num_steps: int = 200
+    num_walkers: int = 2048
+    rollout: int = 20
+    trace: float = 0.5
+    num_passes: int = 1
+    batch_size: int = 256
+    clip: float = 0.2
+    anneal: float = 0.0
+    natural: bool = True
+    hidden: tuple[int, ...] = (64, 64)
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done, all of it at once."""
+        with Problems("PolicyGradient", ModelError) as problems:
+            for name in ("num_steps", "num_walkers", "rollout", "num_passes", "batch_size"):
+                if getattr(self, name) < 1:
+                    problems.add(f"{name}={getattr(self, name)}; it must be at least 1")
+            for name in ("trace", "anneal"):
+                if not 0 <= getattr(self, name) <= 1:
+                    problems.add(f"{name}={getattr(self, name)}; it lies between 0 and 1")
+            for name in ("clip", "learning_rate"):
+                if not getattr(self, name) > 0:
+                    problems.add(f"{name}={getattr(self, name)}; it must be above 0")
+
+    @classmethod
+    def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes
+        """Return options for environments, where decisions are dear and scores are a network, with some ``changes``."""
+        given = {"num_steps": 100, "num_walkers": 8, "rollout": 64, "trace": 0.95, "num_passes": 10}
+        return cls(**{**given, **changes})
+
+    def learner_in(self, world: GymnasiumWorld) -> "PolicyGradientLearner":
+        """Return a learner for an environment: tables where its observations are codes, networks else."""
+        example = world.reset(self.seed)[0]
+        if world.num_states is not None:
+            return PolicyGradientLearner(self, world, *_tables(world.num_states, world.num_actions), example)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            sizes = (self.hidden, self.learning_rate)
+            actor, critic = QNetwork(len(example), world.num_actions, *sizes), QNetwork(len(example), 1, *sizes)
+        return PolicyGradientLearner(self, world, actor, critic, example)
+
+    def value(self, problem: Problem, reward: Tensor, temperature: Tensor, start: Tensor | None) -> Outcome:
+        """Learn a policy of a decision process from samples of it; never raises."""
+        world = SampledProblem(problem, reward, temperature, self.num_walkers)
+        state = world.reset(self.seed)
+        actor, critic = (table.to(problem.device) for table in _tables(*problem.log_prior.shape))
+        learner = PolicyGradientLearner(self, world, actor, critic, state[0])
+        learner.begin(self.seed)
+        minimise = minimiser(learner.optimizer())
+        with torch.enable_grad():
+            for _ in range(self.num_steps):
+                learner.step(minimise)
+        with torch.no_grad():
+            every = torch.arange(len(reward), device=problem.device)
+            value = torch.where(problem.playable.any(dim=-1), critic(every)[:, 0], 0.0)
+            gain = temperature[:, None] * (learner.log_policy(every) - problem.log_prior)
+        q = torch.where(problem.playable, value[:, None] + gain, 0.0)
+        backup = soft_value(action_value(problem, reward, value), problem.log_prior, temperature)
+        status = failure(problem) if diverged(value, temperature) else SolveStatus.LEARNED
+        return Outcome(value, status, self.num_steps, scaled(backup - value, value, temperature), q=q)
+
+
+def _tables(num_states: int, num_actions: int) -> tuple[QTable, QTable]:
+    """Return tables of scores and of the baseline."""
+    return QTable(num_states, num_actions), QTable(num_states, 1)
+
+
+class PolicyGradientLearner(AbstractLearner):
+    """The algorithm itself, for tables and networks, in any world.
+
+    The policy is prior * exp(score / unit): in tables, scores are measured in rewards (the unit is the
+    temperature); the scores of a network are logarithms (the unit is 1).
+
+    Args:
+        options: how to learn.
+        world: where to act.
+        actor: scores of actions.
+        critic: value of states, the baseline.
+        example: a state of the world, for its shape and type.
+    """
+
+    num_rollouts: Tensor
+
+    def __init__(
+        self, options: PolicyGradient, world: AbstractWorld, actor: AbstractQ, critic: AbstractQ, example: Tensor
+    ) -> None:
+        """Start from the prior, or near it."""
+        super().__init__()
+        self.options, self.world, self.actor, self.critic = options, world, actor, critic
+        self.natural = self.scores_are_rewards = options.natural and isinstance(actor, QTable)
+        self.register_buffer("num_rollouts", torch.zeros((), dtype=torch.int64))
+        self.generator = torch.Generator()
+        self.state = example
+
+    @property
+    def scores(self) -> AbstractQ:
+        """Scores of actions."""
+        return self.actor
+
+    def begin(self, seed: int) -> None:
+        """Begin new episodes."""
+        device = self.num_rollouts.device
+        self.generator = torch.Generator(device).manual_seed(seed + 1)
+        self.state = self.world.reset(seed).to(device)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return one for scores and baseline together."""
+        if self.natural and isinstance(self.actor, QTable):
+            return RobbinsMonro(self.parameters(), self.actor.patience, self.actor.decay)
+        if isinstance(self.actor, QTable):
+            return torch.optim.SGD(self.parameters(), lr=self.options.learning_rate)
+        return torch.optim.Adam(self.parameters(), lr=self.options.learning_rate, fused=True)
+
+    def temperature(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
+        """Return the temperature now: it may fall while training."""
+        left = 1.0
+        if self.options.anneal:
+            left = max(0.0, 1.0 - int(self.num_rollouts) / (self.options.anneal * self.options.num_steps))
+        return left * self.world.temperature(state)
+
+    def step(self, minimise: Minimise) -> Sequence[Step]:
+        """Roll out, judge what was done, and make what was better than expected more probable."""
+        steps = self._rolled_out()
+        rollout = self._judged(steps)
+        for _ in range(self.options.num_passes):
+            for batch in self._batches(rollout):
+                minimise(self.loss(batch))
+        self.num_rollouts.add_(1)
+        return steps
+
+    def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
+        """Return log pi(.|s)."""
+        return log_soft_policy(self.actor(state), self.world.log_prior(state), self._unit(state))
+
+    def progress(self) -> dict[str, float]:
+        """Return the entropy of acting and the temperature where the walkers are."""
+        with torch.no_grad():
+            logs = self.log_policy(self.state)
+        entropy = -torch.where(logs > -torch.inf, logs.exp() * logs, 0.0).sum(dim=-1).mean()
+        return {"entropy": float(entropy), "temperature": float(self.temperature(self.state).mean())}
+
+    def loss(self, batch: Rollout) -> Float[Tensor, ""]:
+        """Return what falls when better actions become likelier and the baseline becomes right."""
+        nothing = torch.zeros_like(batch.action)
+        error = self.critic.chosen(batch.state, nothing) - batch.target
+        if self.natural:  # sums, of which the optimizer takes the mean of each entry
+            chosen = self.actor.chosen(batch.state, batch.action)
+            return 0.5 * error.square().sum() - (chosen * batch.advantage).sum()
+        logs = self.log_policy(batch.state).gather(-1, batch.action[:, None])[:, 0]
+        ratio = (logs - batch.log_prob).exp()
+        clipped = ratio.clamp(1 - self.options.clip, 1 + self.options.clip)
+        gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
+        return 0.5 * error.square().mean() - gain.mean()
+
+    def _unit(self, state: Tensor) -> Tensor:
+        temperature = self.world.temperature(state)
+        return temperature if self.natural else torch.ones_like(temperature)
+
+    @torch.no_grad()
+    def _rolled_out(self) -> list[Step]:
+        steps = []
+        for _ in range(self.options.rollout):
+            shares = self.log_policy(self.state).exp()
+            action = torch.multinomial(shares, 1, generator=self.generator)[:, 0]
+            happened, state = self.world.step(action)
+            self.state = state.to(self.num_rollouts.device)
+            steps.append(happened.on(self.state.device))
+        return steps
+
+    @torch.no_grad()
+    def _judged(self, steps: list[Step]) -> Rollout:
+        """Return the decisions with their advantages and the targets of the baseline."""
+        state = torch.stack([step.state for step in steps])
+        following = torch.stack([step.next_state for step in steps])
+        action = torch.stack([step.action for step in steps])
+        flat = state.flatten(0, 1)
+        logs = self.log_policy(flat).gather(-1, action.flatten()[:, None])[:, 0]
+        prior = self.world.log_prior(flat).gather(-1, action.flatten()[:, None])[:, 0]
+        cost = (self.temperature(flat) * (logs - prior)).view(action.shape)
+        value = self.critic(flat)[:, 0].view(action.shape)
+        after = self.critic(following.flatten(0, 1))[:, 0].view(action.shape)
+        found = advantages(steps, cost, value, after, self.world.discount, self.options.trace)
+        valid = torch.stack([step.valid for step in steps]).flatten()
+        parts = (flat, action.flatten(), logs, found.flatten(), (found + value).flatten())
+        return Rollout(*(part[valid] for part in parts))
+
+    def _batches(self, rollout: Rollout) -> list[Rollout]:
+        """Return the whole rollout for tables, shuffled minibatches with advantages of unit size for networks."""
+        if isinstance(self.actor, QTable):
+            return [rollout]
+        spread = rollout.advantage.std().clamp_min(torch.finfo(rollout.advantage.dtype).tiny)
+        level = rollout.advantage.mean()
+        order = torch.randperm(len(rollout.action), generator=self.generator, device=rollout.action.device)
+        batches = []
+        for place in torch.split(order, self.options.batch_size):
+            parts = {field.name: getattr(rollout, field.name)[place] for field in fields(rollout)}
+            batches.append(Rollout(**{**parts, "advantage": (parts["advantage"] - level) / spread}))
+        return batches
