@@ -121,9 +121,9 @@ def chance_to_get_through(alpha: float, seed: int, world: World, reward: Array) 
 @pytest.mark.slow
 def test_the_entropy_bonus_prevents_premature_collapse() -> None:
     world, reward = chain(6)
-    through = {alpha: [chance_to_get_through(alpha, seed, world, reward) for seed in range(20)] for alpha in (0.0, 0.2)}
+    through = {alpha: [chance_to_get_through(alpha, seed, world, reward) for seed in range(5)] for alpha in (0.0, 0.2)}
     assert sum(chance > 0.5 for chance in through[0.0]) == 0
-    assert sum(chance > 0.5 for chance in through[0.2]) >= 18
+    assert sum(chance > 0.5 for chance in through[0.2]) == 5
 
 
 def test_the_entropy_bonus_prevents_premature_collapse_quickly() -> None:
