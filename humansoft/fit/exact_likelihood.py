@@ -13,7 +13,6 @@ from torch.func import functional_call
 
 from humansoft._types import DTYPE
 from humansoft.fit.arrow import ArrowMatrix
-from humansoft.fit.directions import curvature
 from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
 from humansoft.solvers.adjoint import Adjoint
 from humansoft.solvers.derivatives import Derivatives
@@ -84,33 +83,13 @@ class ExactLikelihood(AbstractLikelihood):
         """[N] where each observation stands in a time-major table of the states."""
         return self.expansion.position(self.model.task, self.observations)
 
-    @cached_property
-    def weight(self) -> Float[Tensor, " N"]:
-        """[N] weight of each observation."""
-        return torch.from_numpy(self.observations.weight).to(DTYPE)
-
-    def by_person(self, full: Float[Tensor, " P"]) -> Real:
-        """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
-        log_prob, people = self.log_prob(full), len(self.model.subjects)
-        if log_prob is None:
-            return np.full(people, -np.inf)
-        weighted = log_prob.numpy() * self.observations.weight
-        return np.bincount(self.observations.person, weights=weighted, minlength=people).astype(np.float64)
-
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P], 0 for fixed ones."""
         adjoint = self._adjoint(full)
         pull = adjoint.pull(self.counts)
-        expansion, groups = self.expansion, len(self.model.groups)
-        weights = full[:-groups].detach().requires_grad_()
-        pulled = (adjoint.by_reward(pull) * self.expansion.laid_out(self.directions.reward_at(weights))).sum()
-        by_weight = torch.zeros_like(weights)
-        if len(weights):  # a reward may be known as a whole
-            (by_weight,) = torch.autograd.grad(pulled, weights)
-        own = adjoint.by_log_temperature(pull).cpu() * self._inside(full)
-        row = self.model.temperature_row()[expansion.row]
-        by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
-        return np.where(self.model.table.free, torch.cat([by_weight, by_temperature]).numpy(), 0.0)
+        by_reward, own = adjoint.by_reward(pull), adjoint.by_log_temperature(pull).cpu() * self._inside(full)
+        rows = self.expansion.row
+        return self._by_parameter(full, lambda r: (by_reward * self.expansion.laid_out(r)).sum(), own, rows)
 
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the exact Hessian of log L [P, P]."""
@@ -119,13 +98,8 @@ class ExactLikelihood(AbstractLikelihood):
         found = ArrowMatrix.of_rows(self.directions.layout, by_row.cpu().numpy())
         if self.model.reward.is_linear:
             return found
-        weights = full[: -len(self.model.groups)].detach()
-        pull = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
-        bent = np.zeros((len(full), len(full)))
-        bent[: len(weights), : len(weights)] = curvature(
-            lambda w: (pull * self.expansion.laid_out(self.directions.reward_at(w))).sum(), weights
-        )
-        return found.plus(bent)
+        by_reward = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
+        return self._bent(full, lambda r: (by_reward * self.expansion.laid_out(r)).sum(), found)
 
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors]."""

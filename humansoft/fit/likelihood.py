@@ -1,6 +1,7 @@
 """The likelihood of a bound model as a function of one flat parameter vector, and its derivatives."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -14,12 +15,14 @@ from torch import Tensor
 from humansoft._types import DTYPE
 from humansoft.data.counts import tally
 from humansoft.fit.arrow import ArrowMatrix
-from humansoft.fit.directions import Directions
+from humansoft.fit.directions import Directions, curvature
 from humansoft.model import SoftOptimalModel
 from humansoft.solvers.expansion import Observations
 from humansoft.tasks.lookup import playable_in
 
 Real = npt.NDArray[np.float64]
+Pulled = Callable[[Tensor], Tensor]
+"""From rewards to a number whose derivative by them is that of the log-likelihood."""
 
 LOG_TEMPERATURE_LIMIT = 30.0
 """Largest |log temperature|: beyond e^30 behavior cannot be told from its limit in float64."""
@@ -49,9 +52,13 @@ class AbstractLikelihood(ABC):
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
 
-    @abstractmethod
     def by_person(self, full: Float[Tensor, " P"]) -> Real:
         """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
+        log_prob, people = self.log_prob(full), len(self.model.subjects)
+        if log_prob is None:
+            return np.full(people, -np.inf)
+        weighted = log_prob.numpy() * self.observations.weight
+        return np.bincount(self.observations.person, weights=weighted, minlength=people).astype(np.float64)
 
     @abstractmethod
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
@@ -133,6 +140,30 @@ class AbstractLikelihood(ABC):
     def every_action(self) -> "AbstractLikelihood":
         """The likelihood of all playable actions in all visited states, weighted by visits."""
         return self._kept(in_every_action(self.observations, self.model))
+
+    def _by_parameter(self, full: Tensor, pulled: Pulled, by_log_temperature: Tensor, row: Tensor) -> Real:
+        """Return a gradient by free parameters [P] of derivatives by rewards and log temperatures.
+
+        Args:
+            full: parameter vector.
+            pulled: the rewards [R, S, A] times their derivatives, summed.
+            by_log_temperature: derivatives by log temperatures.
+            row: row of the model that each of these belongs to.
+        """
+        groups = len(self.model.groups)
+        weights = full[:-groups].detach().requires_grad_()
+        by_weight = torch.zeros_like(weights)
+        if len(weights):  # a reward may be known as a whole
+            (by_weight,) = torch.autograd.grad(pulled(self.directions.reward_at(weights)), weights)
+        own = torch.zeros(groups, dtype=DTYPE).index_add_(0, self.model.temperature_row()[row], by_log_temperature)
+        return np.where(self.model.table.free, torch.cat([by_weight, own]).numpy(), 0.0)
+
+    def _bent(self, full: Tensor, pulled: Pulled, straight: ArrowMatrix) -> ArrowMatrix:
+        """Add to a Hessian what the curvature of a reward adds that is not linear; see :meth:`_by_parameter`."""
+        weights = full[: -len(self.model.groups)].detach()
+        bent = np.zeros((len(full), len(full)))
+        bent[: len(weights), : len(weights)] = curvature(lambda w: pulled(self.directions.reward_at(w)), weights)
+        return straight.plus(bent)
 
     def outer(self, scores: Real, person: npt.NDArray[np.int64]) -> ArrowMatrix:
         """Return the sum of products of scores [U, C] with themselves, each of one person [U]."""

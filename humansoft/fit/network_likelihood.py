@@ -12,7 +12,6 @@ from torch import Tensor
 
 from humansoft._types import DTYPE
 from humansoft.fit.arrow import ArrowMatrix
-from humansoft.fit.directions import curvature
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
 from humansoft.solvers.expansion import Observations
@@ -80,27 +79,14 @@ class NetworkLikelihood(AbstractLikelihood):
             return None
         return solution.log_prob_at(self._position, self.observations.action)
 
-    def by_person(self, full: Float[Tensor, " P"]) -> Real:
-        """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
-        log_prob, people = self.log_prob(full), len(self.model.subjects)
-        if log_prob is None:
-            return np.full(people, -np.inf)
-        weighted = log_prob.numpy() * self.observations.weight
-        return np.bincount(self.observations.person, weights=weighted, minlength=people).astype(np.float64)
-
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P], 0 for fixed ones."""
         other = self._fallback(full)
         if other is not None:
             return other.gradient(full)
-        groups, row = len(self.model.groups), self.model.temperature_row()
         found = self._derivatives(full).gradient(self._pulled(full))
-        weights = full[:-groups].detach().requires_grad_()
-        rewards = self.directions.reward_at(weights).expand(len(row), -1, -1)
-        (by_weight,) = torch.autograd.grad(rewards, weights, found.by_reward)
         own = found.by_log_temperature * self._inside(full)
-        by_temperature = torch.zeros(groups, dtype=DTYPE).index_add_(0, row, own)
-        return np.where(self.model.table.free, torch.cat([by_weight, by_temperature]).numpy(), 0.0)
+        return self._by_parameter(full, lambda r: (found.by_reward * r).sum(), own, torch.arange(len(own)))
 
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the exact Hessian of log L [P, P], over free parameters."""
@@ -112,13 +98,8 @@ class NetworkLikelihood(AbstractLikelihood):
         found = ArrowMatrix.of_rows(self.directions.layout, by_row.numpy())
         if self.model.reward.is_linear:
             return found
-        pull, rows = derivatives.gradient(self._pulled(full)).by_reward, len(by_row)
-        weights = full[: -len(self.model.groups)].detach()
-        bent = np.zeros((len(full), len(full)))
-        bent[: len(weights), : len(weights)] = curvature(
-            lambda w: (pull * self.directions.reward_at(w).expand(rows, -1, -1)).sum(), weights
-        )
-        return found.plus(bent)
+        by_reward = derivatives.gradient(self._pulled(full)).by_reward
+        return self._bent(full, lambda r: (by_reward * r).sum(), found)
 
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors]; a shift is not for networks."""
