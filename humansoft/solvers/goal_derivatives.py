@@ -161,7 +161,7 @@ class GoalDerivatives:
         """Of each row that occurs: dz [G, L] along independent directions, and all directions in terms of them."""
         found = []
         for system, slopes in zip(self.solution.systems, self._slopes, strict=True):
-            chosen, spread = _independent(slopes.reshape(-1, slopes.shape[-1]))
+            chosen, spread = _independent(np.concatenate(slopes))  # as a [L * A, C] table, C may be 0
             on_turns = slopes[system.turns.start, system.turns.slot]
             found.append(([system.change(on_turns[:, j]) for j in chosen], spread))
         return found

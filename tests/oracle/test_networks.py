@@ -148,16 +148,39 @@ class Steep(hs.AbstractReward):
         return [hs.parameters.Parameter("steep", "reward")]
 
 
-def test_rewards_that_are_not_linear() -> None:
+class Known(hs.AbstractReward):
+    """A cost of time that is known as a whole."""
+
+    def build(self, task: hs.Task, subjects: Sequence[object]) -> None:
+        """There is nothing to learn."""
+
+    def forward(self, task: hs.Task) -> torch.Tensor:
+        return -1.5 * task.features[None, :, :, 0]
+
+    def parameters_of(self, task: hs.Task, subjects: Sequence[object]) -> list[hs.parameters.Parameter]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("reward", "temperature", "point"),
+    [
+        (Steep, hs.Fixed(1.0), [0.4, -0.1]),
+        (Known, hs.Shared(), [-0.1]),
+        (Known, hs.Fixed(1.0), [0.0]),
+    ],
+)
+def test_rewards_that_are_no_weights_of_features(
+    reward: type[hs.AbstractReward], temperature: hs.temperature.Temperature, point: list[float]
+) -> None:
     edges = streets(3)
     whole = spelled_out(edges, [HOME, SHOP, 2])
     log = trips(whole, "entropy", people=1)
-    point = torch.tensor([0.4, -0.1], dtype=torch.float64)
+    there = torch.tensor(point, dtype=torch.float64)
     found = []
     for task in (by_goals(edges, [HOME, SHOP, 2]), whole):
-        bound = hs.SoftOptimalModel(task, Steep(), hs.Fixed(1.0), "entropy").bind(log)
+        bound = hs.SoftOptimalModel(task, reward(), temperature, "entropy").bind(log)
         own = likelihood_of(bound, bound.observe(log))
-        found.append([own.value(point), own.gradient(point), own.hessian(point).toarray()])
+        found.append([own.value(there), own.gradient(there), own.hessian(there).toarray()])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8)
 
