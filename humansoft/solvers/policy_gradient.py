@@ -13,7 +13,7 @@ from humansoft.solvers.advantages import Rollout, advantages
 from humansoft.solvers.bellman import action_value, log_soft_policy, soft_value
 from humansoft.solvers.convergence import diverged, failure, scaled
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
-from humansoft.solvers.learning import AbstractLearner, Minimise, minimiser
+from humansoft.solvers.learning import AbstractLearner, Minimise, train
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable, RobbinsMonro
 from humansoft.solvers.solution import Outcome, SolveStatus
@@ -100,11 +100,7 @@ class PolicyGradient:
         state = world.reset(self.seed)
         actor, critic = (table.to(problem.device) for table in _tables(*problem.log_prior.shape))
         learner = PolicyGradientLearner(self, world, actor, critic, state[0])
-        learner.begin(self.seed)
-        minimise = minimiser(learner.optimizer())
-        with torch.enable_grad():
-            for _ in range(self.num_steps):
-                learner.step(minimise)
+        train(learner, self.num_steps, self.seed)
         with torch.no_grad():
             every = torch.arange(len(reward), device=problem.device)
             value = torch.where(problem.playable.any(dim=-1), critic(every)[:, 0], 0.0)
@@ -140,23 +136,15 @@ class PolicyGradientLearner(AbstractLearner):
         self, options: PolicyGradient, world: AbstractWorld, actor: AbstractQ, critic: AbstractQ, example: Tensor
     ) -> None:
         """Start from the prior, or near it."""
-        super().__init__()
-        self.options, self.world, self.actor, self.critic = options, world, actor, critic
+        super().__init__(world, example)
+        self.options, self.actor, self.critic = options, actor, critic
         self.natural = self.scores_are_rewards = options.natural and isinstance(actor, QTable)
         self.register_buffer("num_rollouts", torch.zeros((), dtype=torch.int64))
-        self.generator = torch.Generator()
-        self.state = example
 
     @property
     def scores(self) -> AbstractQ:
         """Scores of actions."""
         return self.actor
-
-    def begin(self, seed: int) -> None:
-        """Begin new episodes."""
-        device = self.num_rollouts.device
-        self.generator = torch.Generator(device).manual_seed(seed + 1)
-        self.state = self.world.reset(seed).to(device)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return one for scores and baseline together."""
@@ -171,7 +159,7 @@ class PolicyGradientLearner(AbstractLearner):
         left = 1.0
         if self.options.anneal:
             left = max(0.0, 1.0 - int(self.num_rollouts) / (self.options.anneal * self.options.num_steps))
-        return left * self.world.temperature(state)
+        return left * super().temperature(state)
 
     def step(self, minimise: Minimise) -> Sequence[Step]:
         """Roll out, judge what was done, and make what was better than expected more probable."""
@@ -186,13 +174,6 @@ class PolicyGradientLearner(AbstractLearner):
     def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Return log pi(.|s)."""
         return log_soft_policy(self.actor(state), self.world.log_prior(state), self._unit(state))
-
-    def progress(self) -> dict[str, float]:
-        """Return the entropy of acting and the temperature where the walkers are."""
-        with torch.no_grad():
-            logs = self.log_policy(self.state)
-        entropy = -torch.where(logs > -torch.inf, logs.exp() * logs, 0.0).sum(dim=-1).mean()
-        return {"entropy": float(entropy), "temperature": float(self.temperature(self.state).mean())}
 
     def loss(self, batch: Rollout) -> Float[Tensor, ""]:
         """Return what falls when better actions become likelier and the baseline becomes right."""
@@ -218,7 +199,7 @@ class PolicyGradientLearner(AbstractLearner):
             shares = self.log_policy(self.state).exp()
             action = torch.multinomial(shares, 1, generator=self.generator)[:, 0]
             happened, state = self.world.step(action)
-            self.state = state.to(self.num_rollouts.device)
+            self.state = state.to(self.device)
             steps.append(happened.on(self.state.device))
         return steps
 

@@ -12,7 +12,7 @@ from humansoft.errors import ModelError, Problems
 from humansoft.solvers.bellman import action_value, log_soft_policy, policy_of, soft_value
 from humansoft.solvers.convergence import diverged, failure, scaled
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
-from humansoft.solvers.learning import AbstractLearner, Minimise, minimiser
+from humansoft.solvers.learning import AbstractLearner, Minimise, train
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
 from humansoft.solvers.replay import Replay
@@ -108,11 +108,7 @@ class SoftQLearning:
         state = world.reset(self.seed)
         q = QTable(*problem.log_prior.shape).to(problem.device)
         learner = SoftQLearner(self, world, q, state[0])
-        learner.begin(self.seed)
-        minimise = minimiser(learner.optimizer())
-        with torch.enable_grad():
-            for _ in range(self.num_steps):
-                learner.step(minimise)
+        train(learner, self.num_steps, self.seed)
         learned = q.table.detach().view_as(reward)
         value = soft_value(learned, problem.log_prior, learner.planning(temperature))
         backup = soft_value(action_value(problem, reward, value), problem.log_prior, learner.planning(temperature))
@@ -138,24 +134,16 @@ class SoftQLearner(AbstractLearner):
 
     def __init__(self, options: SoftQLearning, world: AbstractWorld, q: AbstractQ, example: Tensor) -> None:
         """Start with the target at what Q is now."""
-        super().__init__()
-        self.options, self.world, self.q, self.target_q = options, world, q, q.twin()
+        super().__init__(world, example)
+        self.options, self.q, self.target_q = options, q, q.twin()
         self.replay = Replay(options.buffer_size, example, next(q.parameters()).dtype)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64))
-        self.generator = torch.Generator()
-        self.state = example
 
     @property
     def scores(self) -> AbstractQ:
         """Action values."""
         return self.q
-
-    def begin(self, seed: int) -> None:
-        """Begin new episodes: what follows depends on the seed and on what was learned and remembered."""
-        device = self.num_steps.device
-        self.generator = torch.Generator(device).manual_seed(seed + 1)
-        self.state = self.world.reset(seed).to(device)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return that of Q."""
@@ -164,7 +152,7 @@ class SoftQLearner(AbstractLearner):
     def step(self, minimise: Minimise) -> Sequence[Step]:
         """Let everybody act once, remember it, and learn from what is remembered."""
         happened, state = self.world.step(self.act(self.state))
-        self.state = state.to(self.num_steps.device)
+        self.state = state.to(self.device)
         self.replay.add(happened)
         self.num_steps.add_(1)
         if int(self.num_steps) > self.options.warm_up:
@@ -189,12 +177,6 @@ class SoftQLearner(AbstractLearner):
     def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Return the soft policy of Q, also where the target is hard (plan hard, act softly)."""
         return log_soft_policy(self.q(state), self.world.log_prior(state), self.world.temperature(state))
-
-    def progress(self) -> dict[str, float]:
-        """Return the entropy of acting and the temperature where the walkers are."""
-        logs = self.log_policy(self.state)
-        entropy = -torch.where(logs > -torch.inf, logs.exp() * logs, 0.0).sum(dim=-1).mean()
-        return {"entropy": float(entropy), "temperature": float(self.world.temperature(self.state).mean())}
 
     def planning(self, temperature: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
         """Return the temperature of the target: 0 for hard Q-learning."""
