@@ -13,7 +13,7 @@ from humansoft.errors import UsageError
 from humansoft.evaluate.environment_episodes import environment_log, walk_in_task
 from humansoft.fit.result import Fit
 from humansoft.solvers.environment_policy import EnvironmentPolicy
-from humansoft.solvers.policy import Policy
+from humansoft.solvers.policy import Policy, drawn
 from humansoft.tasks.lookup import action_labels, is_terminal, possible_starts, probabilities_of, successors_of
 from humansoft.tasks.task import Task
 from humansoft.threads import one_thread
@@ -157,9 +157,8 @@ def _roll(policy: Policy, subject: Index, state: Index, limit: Index, generator:
         time = np.full(len(alive), step)
         before = current[alive]
         action = policy.sample(subject[alive], before, time, generator)
-        cumulative = probabilities_of(task, before, action).cumsum(axis=1)
-        drawn = (generator.random(len(alive))[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
-        after = successors_of(task, before, action)[np.arange(len(alive)), drawn]
+        way = drawn(probabilities_of(task, before, action), generator)
+        after = successors_of(task, before, action)[np.arange(len(alive)), way]
         ended = is_terminal(task, after)
         cut = ~ended & (step + 1 >= limit[alive])
         rows.append(np.column_stack([subject[alive], alive, time, before, action, after, ended, cut]))

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from humansoft.errors import ModelError, Problems, RunError
+from humansoft.solvers.policy import drawn
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
 
 FORMAT = 1
@@ -56,10 +57,7 @@ class EnvironmentPolicy:
 
     def sample(self, observation: npt.ArrayLike, generator: np.random.Generator) -> npt.NDArray[np.int64]:
         """Draw one action code for each observation."""
-        cumulative = np.exp(self.log_prob(observation)).cumsum(axis=1)
-        draws = generator.random(len(cumulative)) * cumulative[:, -1]
-        chosen: npt.NDArray[np.int64] = (draws[:, None] >= cumulative).sum(axis=1)
-        return chosen
+        return drawn(np.exp(self.log_prob(observation)), generator)
 
     def save(self, folder: str | Path) -> Path:
         """Save as a new folder of JSON and safetensors; :meth:`load` gives the same policy back.

@@ -85,11 +85,14 @@ class Policy:
         index = action_labels(self.task, np.repeat(code, len(shown)), shown)
         return pd.Series(np.exp(logs[shown]), index=index, name="probability")
 
-    def sample(
-        self, subject: Index, state: Index, time: Index, generator: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
+    def sample(self, subject: Index, state: Index, time: Index, generator: np.random.Generator) -> Index:
         """Draw one action code for each person (code) in each state (code)."""
-        cumulative = np.exp(self.log_prob(subject, state, time)).cumsum(axis=1)
-        draws = generator.random(len(state)) * cumulative[:, -1]
-        chosen: npt.NDArray[np.int64] = (draws[:, None] >= cumulative).sum(axis=1)
-        return chosen
+        return drawn(np.exp(self.log_prob(subject, state, time)), generator)
+
+
+def drawn(probabilities: npt.NDArray[np.float64], generator: np.random.Generator) -> Index:
+    """Draw one column for each row [N] of probabilities [N, K], whose sums may be off 1 by rounding."""
+    cumulative = probabilities.cumsum(axis=1)
+    draws = generator.random(len(cumulative)) * cumulative[:, -1]
+    chosen: Index = (draws[:, None] >= cumulative).sum(axis=1)
+    return chosen
