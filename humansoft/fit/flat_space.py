@@ -60,7 +60,7 @@ def spectrum(likelihood: AbstractLikelihood, full: Real) -> Spectrum:
     seen, table = likelihood.observations, likelihood.model.table
     weight = np.sqrt(seen.weight * np.exp(log_prob.numpy()))
     units = np.r_[1.0 / table.scales, 0.0]
-    reduced = Elimination.of(likelihood, weight[:, None] * likelihood.jacobian(point), units)
+    reduced = ReducedJacobian.of(likelihood, weight[:, None] * likelihood.jacobian(point), units)
     own, (shared, steps) = reduced.own_sizes, reduced.shared
     top = max(float(own.max(initial=0.0)), float(shared.max(initial=0.0)), 1e-300)
     relative = np.sort(np.r_[own[own >= 0], shared])[::-1] / top
@@ -82,7 +82,7 @@ def spectrum(likelihood: AbstractLikelihood, full: Real) -> Spectrum:
 
 
 @dataclass(frozen=True, eq=False)
-class Elimination:
+class ReducedJacobian:
     """J reduced row by row of people.
 
     Attributes:
@@ -104,7 +104,7 @@ class Elimination:
     further: Real
 
     @classmethod
-    def of(cls, likelihood: AbstractLikelihood, weighted: Real, units: Real) -> "Elimination":
+    def of(cls, likelihood: AbstractLikelihood, weighted: Real, units: Real) -> "ReducedJacobian":
         """Reduce rows of weighted derivatives [N, C, and further columns] of a likelihood."""
         layout = likelihood.directions.layout
         row = likelihood.directions.row_of_person[likelihood.observations.person]

@@ -17,7 +17,7 @@ from humansoft._types import DTYPE
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import IdentificationError, SolveError, shortlist
 from humansoft.fit.flat_directions import describe, describe_weak
-from humansoft.fit.flat_space import STRUCTURAL, Elimination, spectrum
+from humansoft.fit.flat_space import STRUCTURAL, ReducedJacobian, spectrum
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.model import SoftOptimalModel
@@ -224,7 +224,7 @@ def planners_agree(bound: SoftOptimalModel, likelihood: AbstractLikelihood, full
     if bound.table.num_free == 0:
         return False
     units = np.r_[np.ones(len(bound.table)), 0.0]
-    return Elimination.of(likelihood, rows, units).explains(1e-6 * wanted)
+    return ReducedJacobian.of(likelihood, rows, units).explains(1e-6 * wanted)
 
 
 def _temperature_of(bound: SoftOptimalModel, full: Real) -> Real:

@@ -76,7 +76,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
     def by_person(self, full: Float[Tensor, " P"]) -> Real:
         """Return the log-likelihood of each person [B], minus infinity where the problem has no solution."""
         nodes = self._nodes(full)
-        total: Real = (nodes.weights.value * (nodes.counts @ nodes.solved)).sum(axis=1)
+        total: Real = (nodes.weights.value * nodes.decided).sum(axis=1)
         return total
 
     @_or_for_everybody
@@ -93,7 +93,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
         if self._num_shared:
             for exact, point in nodes.weighted():
                 by_weight += exact.gradient(point)[: len(by_weight)]
-        own = (nodes.weights.slope * (nodes.counts @ nodes.solved)).sum(axis=1) * self._inside(full)
+        own = (nodes.weights.slope * nodes.decided).sum(axis=1) * self._inside(full)
         return np.where(self.model.table.free, np.concatenate([by_weight, self._by_group(own)]), 0.0)
 
     @_or_for_everybody
@@ -101,7 +101,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
         """Return the Hessian of log L [P, P], over free parameters."""
         nodes, num_shared = self._nodes(full), self._num_shared
         inside = self._inside(full)
-        own = (nodes.weights.bend * (nodes.counts @ nodes.solved)).sum(axis=1) * inside
+        own = (nodes.weights.bend * nodes.decided).sum(axis=1) * inside
         edge, corner = np.zeros((len(own), 0)), np.zeros((0, 0))
         if num_shared:
             scores = nodes.scores[:, :, :num_shared]
@@ -172,8 +172,9 @@ class InterpolatedLikelihood(AbstractLikelihood):
     def tables(self, full: Float[Tensor, " P"], person: int, states: Index) -> tuple[Tensor, Tensor]:
         """Return the values [T, S] and log policy [T, S, A] of a person in some states of contexts that people met."""
         nodes, task = self._nodes(full), self.model.task
-        piece, point = list(nodes)[nodes.piece[person]]
-        solution, expansion = piece.exact.solve(point), piece.exact.expansion
+        place = nodes.piece[person]
+        exact = nodes.pieces[place].exact
+        solution, expansion = exact.solve(nodes.points[place]), exact.expansion
         timed = task.horizon is not None
         value, logs = (t if timed else t[None] for t in (solution.value, solution.log_policy))
         values, policies = torch.zeros(len(value), len(states), dtype=DTYPE), torch.zeros(1, dtype=DTYPE)

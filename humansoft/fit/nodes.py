@@ -121,6 +121,12 @@ class Nodes:
         return self.log_policy
 
     @cached_property
+    def decided(self) -> Real:
+        """Log probability of all that each person decided, at the nodes of the person's piece [B, NODES]."""
+        found: Real = self.counts @ self.solved
+        return found
+
+    @cached_property
     def scores(self) -> Real:
         """Derivatives of log pi [pieces * D, NODES, shared and temperature]."""
         return np.vstack([piece.scores(point) for piece, point in self])

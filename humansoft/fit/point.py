@@ -106,8 +106,7 @@ def _learn(
     unfinished = first_look < max_steps and len(history) >= first_look
     boundary = find_boundary(likelihood, full)
     held = np.zeros(len(full), dtype=bool)
-    rounds = 0
-    while rounds < _MOST_ROUNDS:
+    for _ in range(_MOST_ROUNDS):
         at_edge = boundary.at_limit
         if (at_edge == held).all() and not unfinished:
             if _is_precise(likelihood, full):
@@ -117,7 +116,6 @@ def _learn(
             full, bound.table = settle(bound, full, boundary)
         likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history, likelihood)
         boundary, held, unfinished = find_boundary(likelihood, full, at_edge), at_edge, False
-        rounds += 1
     return likelihood, full, history, boundary
 
 
