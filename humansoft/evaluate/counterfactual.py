@@ -127,7 +127,7 @@ class _Range:
                 "a range of predictions needs; fix what `identify` names, and fit again"
             )
         likelihood = training_likelihood(self.asked.fit, released=True) if released else self.likelihood
-        flat = spectrum(likelihood.every_action, self.asked.full).flat
+        flat = spectrum(likelihood.every_action_by_row, self.asked.full).flat
         if flat.shape[1] == 0:
             return none
         size = np.max(np.abs(flat) * self.asked.fit.model.table.scales[:, None], axis=0)

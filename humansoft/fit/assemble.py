@@ -1,14 +1,16 @@
 """From an optimum to a Fit: standard errors, status, notes, and what is kept of the log."""
 
 import platform
+from dataclasses import replace
 from functools import cache
-from importlib import metadata
+from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 
+from humansoft.data.counts import tally
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.boundary import Boundary
 from humansoft.fit.identification import Identification
@@ -18,7 +20,7 @@ from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import covariances
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameters
-from humansoft.tasks.lookup import action_codes, playable_in
+from humansoft.tasks.lookup import playable_in
 from humansoft.temperature import PerGroup, PerSubject
 
 Real = npt.NDArray[np.float64]
@@ -52,7 +54,7 @@ def assemble(
         status=status,
         notes=tuple(_boundary_notes(params, bound) + list(report.notes) + _interpolation_note(likelihood, full)),
         history=pd.DataFrame({"step": np.arange(1, len(history) + 1), "log_likelihood": history}),
-        training=_training(bound, log),
+        training=_training(likelihood, log),
         seed=seed,
         versions=dict(_versions()),
     )
@@ -136,10 +138,12 @@ def _num_decisions(likelihood: AbstractLikelihood) -> float:
     return float(observed.weight[several].sum())
 
 
-def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
+def _training(likelihood: AbstractLikelihood, log: BehaviorLog) -> TrainingData:
+    bound, seen = likelihood.model, likelihood.observations
+    if bound.task.horizon is not None:
+        first, weight = tally([seen.person, seen.state, seen.action], seen.weight)
+        seen = replace(seen.select(first), weight=weight)
     to_state = bound.task.states.encode(log.codebook.states.values)
-    state = to_state[log.state]
-    counts = log.counts_of(state, action_codes(bound.task, log.codebook.actions, state, log.action))
     first = np.flatnonzero(log.episode_start)
     lengths = np.diff(np.r_[first, len(log)])
     people = log.codebook.subjects
@@ -152,10 +156,10 @@ def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
     return TrainingData(
         counts=pd.DataFrame(
             {
-                "subject": to_subject[counts.subject],
-                "state": counts.state,
-                "action": counts.action,
-                "weight": counts.weight,
+                "subject": seen.person,
+                "state": seen.state,
+                "action": seen.action,
+                "weight": seen.weight,
             }
         ),
         starts=pd.DataFrame(
@@ -174,11 +178,7 @@ def _training(bound: SoftOptimalModel, log: BehaviorLog) -> TrainingData:
 
 @cache
 def _versions() -> dict[str, str]:
-    names = ("humansoft", "torch", "pytorch-lightning", "scipy", "numpy", "pandas")
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # run from a source tree that is not installed
-            found[name] = "source"
-    return found
+    # Asked of the modules, which are loaded anyway: to read what was installed takes as long as a small fit.
+    names = ("humansoft", "torch", "pytorch_lightning", "scipy", "numpy", "pandas")
+    found = {name.replace("_", "-"): str(import_module(name).__version__) for name in names}
+    return {"python": platform.python_version(), **found}

@@ -7,13 +7,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
 
 from humansoft._types import DTYPE
 from humansoft.fit.arrow import ArrowMatrix
-from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
+from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood, Pulled
 from humansoft.solvers.adjoint import Adjoint
 from humansoft.solvers.derivatives import Derivatives
 from humansoft.solvers.expansion import Expansion, Observations
@@ -28,6 +28,7 @@ class ExactLikelihood(AbstractLikelihood):
 
     _warm: Tensor | None = field(default=None, repr=False)
     _solved: tuple[bytes, SoftSolution] | None = field(default=None, repr=False)
+    _seen_by_derivatives: Adjoint | None = field(default=None, repr=False)
     _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
 
     @torch.no_grad()
@@ -73,6 +74,21 @@ class ExactLikelihood(AbstractLikelihood):
         place = torch.from_numpy(self._position * table.shape[1] + observed.action)
         return table.take(place.to(table.device)).cpu()
 
+    def value(self, full: Float[Tensor, " P"]) -> float:
+        """Return the log-likelihood: what people did is summed up first, for many did the same."""
+        solution = self.solve(full)
+        if solution.status is not SolveStatus.CONVERGED:
+            return -np.inf
+        place, weight = self._done
+        return float(torch.dot(weight, solution.log_policy.take(place)))
+
+    @cached_property
+    def _done(self) -> tuple[Int[Tensor, " D"], Float[Tensor, " D"]]:
+        """What was done at all, as places in a table of log pi, and how often."""
+        counts = self.counts.flatten()
+        place = counts.nonzero()[:, 0]
+        return place, counts[place]
+
     @cached_property
     def expansion(self) -> Expansion:
         """The states that have to be solved."""
@@ -87,9 +103,11 @@ class ExactLikelihood(AbstractLikelihood):
         """Return d log L / d parameters [P], 0 for fixed ones."""
         adjoint = self._adjoint(full)
         pull = adjoint.pull(self.counts)
-        by_reward, own = adjoint.by_reward(pull), adjoint.by_log_temperature(pull).cpu() * self._inside(full)
+        by_reward, own = adjoint.by_reward(pull), torch.zeros(len(self.expansion.row), dtype=DTYPE)
+        if self.directions.is_temperature.any():
+            own = adjoint.by_log_temperature(pull).cpu() * self._inside(full)
         rows = self.expansion.row
-        return self._by_parameter(full, lambda r: (by_reward * self.expansion.laid_out(r)).sum(), own, rows)
+        return self._by_parameter(full, self._pulled(by_reward), own, rows)
 
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the exact Hessian of log L [P, P]."""
@@ -99,7 +117,17 @@ class ExactLikelihood(AbstractLikelihood):
         if self.model.reward.is_linear:
             return found
         by_reward = derivatives.adjoint.by_reward(derivatives.adjoint.pull(counts))
-        return self._bent(full, lambda r: (by_reward * self.expansion.laid_out(r)).sum(), found)
+        return self._bent(full, self._pulled(by_reward), found)
+
+    def _pulled(self, by_reward: Float[Tensor, "T M A"]) -> Pulled:
+        """Return what multiplies rewards with the derivatives by them."""
+        at_any_time = by_reward.sum(dim=0)
+
+        def pulled(rewards: Tensor) -> Tensor:
+            laid_out = self.expansion.laid_out(rewards)
+            return ((by_reward if laid_out.ndim == by_reward.ndim else at_any_time) * laid_out).sum()
+
+        return pulled
 
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors]."""
@@ -128,12 +156,16 @@ class ExactLikelihood(AbstractLikelihood):
         return table.to(self.expansion.problem.device)
 
     def _adjoint(self, full: Float[Tensor, " P"]) -> Adjoint:
+        """Return the solution as its derivatives see it; that of the last one is kept."""
         solution = self.solve(full)
+        if self._seen_by_derivatives is not None and self._seen_by_derivatives.solution is solution:
+            return self._seen_by_derivatives
         assert solution.status is SolveStatus.CONVERGED, "derivatives are asked for at feasible parameters only"
         limit = LOG_TEMPERATURE_LIMIT
         temperature = self._log_temperature(full).clamp(-limit, limit).exp()
         problem, plan_hard = self.expansion.problem, self.model.planner == "boltzmann"
-        return Adjoint(problem, solution, temperature.to(problem.device), plan_hard)
+        self._seen_by_derivatives = Adjoint(problem, solution, temperature.to(problem.device), plan_hard)
+        return self._seen_by_derivatives
 
     def _log_temperature(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
         own = full[-len(self.model.groups) :].detach()
@@ -172,7 +204,7 @@ class ExactLikelihood(AbstractLikelihood):
         return other
 
     def _kept(self, observations: Observations) -> Self:
-        other = type(self)(self.model, observations, self._warm, self._solved)
+        other = type(self)(self.model, observations, self._warm, self._solved, self._seen_by_derivatives)
         other.expansion = self.expansion
         return other
 

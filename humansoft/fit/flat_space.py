@@ -49,7 +49,7 @@ class Spectrum:
 
 
 def spectrum(likelihood: AbstractLikelihood, full: Real) -> Spectrum:
-    """Find the flat and the weak directions of a likelihood of all playable actions (``every_action``).
+    """Find the flat and the weak directions of a likelihood of all playable actions (``every_action_by_row``).
 
     Rows are weighted by visits * pi(a|s), so that the product of J with itself is the expected
     information; columns by the typical size of what they multiply.

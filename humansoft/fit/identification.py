@@ -131,10 +131,10 @@ def identified(whole: AbstractLikelihood, seed: int) -> Identification:
     if free == 0:
         return Identification((), 0, 0, np.zeros(0), ())
     generator = np.random.default_rng(seed)
-    likelihood = (whole.pilot or whole).every_action
+    likelihood = (whole.pilot or whole).every_action_by_row
     best = spectrum(likelihood, _draw(likelihood, generator))
     if whole.pilot is not None and (best.rank < free or best.weak.shape[1]):  # what a part tells, all of it does
-        likelihood = whole.every_action
+        likelihood = whole.every_action_by_row
         best = spectrum(likelihood, _draw(likelihood, generator))
     for _ in range(_DRAWS - 1):  # a direction is structural only if it is flat everywhere
         if best.rank == free:

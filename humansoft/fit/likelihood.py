@@ -139,7 +139,12 @@ class AbstractLikelihood(ABC):
     @cached_property
     def every_action(self) -> "AbstractLikelihood":
         """The likelihood of all playable actions in all visited states, weighted by visits."""
-        return self._kept(in_every_action(self.observations, self.model))
+        return self._kept(in_every_action(self.observations, self.model, self.observations.person))
+
+    @cached_property
+    def every_action_by_row(self) -> "AbstractLikelihood":
+        """The same where one person stands for all people of a row: their derivatives are the same."""
+        return self._kept(in_every_action(self.observations, self.model, self.observations.row))
 
     def _by_parameter(self, full: Tensor, pulled: Pulled, by_log_temperature: Tensor, row: Tensor) -> Real:
         """Return a gradient by free parameters [P] of derivatives by rewards and log temperatures.
@@ -174,9 +179,9 @@ class AbstractLikelihood(ABC):
         return ArrowMatrix.of_rows(self.directions.layout, np.stack(by_row))
 
 
-def in_every_action(seen: Observations, model: SoftOptimalModel) -> Observations:
-    """Return one observation for each playable action of each visited state, weighted by visits."""
-    first, visits = tally([seen.time, seen.state, seen.person], seen.weight)
+def in_every_action(seen: Observations, model: SoftOptimalModel, who: npt.NDArray[np.int64]) -> Observations:
+    """Return one observation for each playable action that anybody ([N] ``who``) met, weighted by visits."""
+    first, visits = tally([seen.time, seen.state, who], seen.weight)
     place, action = np.nonzero(playable_in(model.task, seen.state[first]))
     wide = seen.select(first[place])
     return replace(wide, action=action, weight=visits[place], unit=wide.person)

@@ -7,20 +7,19 @@ weights, one linear system gives all of them, and what remains is a concave logi
                                                         e = discount P M^-1 (log-prior - log pi under pi)
 
 The first policy is what was seen, smoothed by the reference policy; the next one is that of the weights found.
+With a horizon, a second round would cost more than it saves.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from humansoft._types import DTYPE
 from humansoft.fit.exact_likelihood import ExactLikelihood
-from humansoft.solvers.bellman import prior_policy
-from humansoft.solvers.derivatives import carried_back
+from humansoft.solvers.bellman import action_value, policy_of, prior_policy
+from humansoft.solvers.derivatives import carried_back, mean
 from humansoft.solvers.linear_system import linear_system
 from humansoft.solvers.problem import Problem
 
@@ -30,22 +29,8 @@ _ROUNDS = 2
 _MOST_WEIGHTS = 64  # a table for each of them has to be kept
 _PSEUDO_VISITS = 1.0  # of the reference policy, to each state
 _CAUTIOUS = 5.0  # change of Q / temperature: beyond, a logit is far from its quadratic approximation
-_LOGIT_STEPS, _HALVINGS, _GAIN = 25, 20, 1e-9
+_LOGIT_STEPS, _HALVINGS, _GAIN = 25, 20, 1e-2
 _RIDGE = 1e-9  # of the curvature, relative to its size: directions that the data leave flat stay where they are
-
-
-class Response(NamedTuple):
-    """How values at temperature 1 depend on the weights of some rewards, when a policy is followed later on.
-
-    Attributes:
-        slope: [T, M, A, K] of Q by each weight.
-        level: [T, M, A] of Q without rewards, and of the log reference policy; -inf where an action cannot be chosen.
-        value: [M, K + 1] of V by each weight, and V without rewards; without a horizon only.
-    """
-
-    slope: Float[Tensor, "T M A K"]
-    level: Float[Tensor, "T M A"]
-    value: Float[Tensor, "M K1"] | None
 
 
 def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
@@ -64,28 +49,37 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
     known = likelihood.expansion.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[:-1])))
     if heats:  # in units of the temperature, what is known has an unknown size
         still = torch.from_numpy(~likelihood.directions.is_temperature).to(moving.device)
-        moving = torch.cat([moving[..., still], known[..., None]], -1)
-    if moving.shape[-1] == 0 or (heats and not bool(known.any())):
+        moving, known = torch.cat([moving[..., still], known[..., None]], -1), torch.zeros_like(known)
+    if moving.shape[-1] == 0 or (heats and not bool(moving[..., -1].any())):
         return None
-    counts, policy = likelihood.counts, _seen(likelihood)
-    weights = torch.zeros(moving.shape[-1], dtype=DTYPE, device=moving.device)
-    for _ in range(_ROUNDS):
+    columns = torch.cat([moving, known[..., None] / alpha], dim=-1)
+    time, state = (likelihood.counts.sum(dim=-1) > 0).nonzero(as_tuple=True)
+    problem, policy = likelihood.expansion.problem, _seen(likelihood)
+    weights = columns.new_zeros(columns.shape[-1] - 1)
+    for _ in range(_ROUNDS if problem.horizon is None else 1):
         try:
-            found = _response(likelihood.expansion.problem, policy, moving, None if heats else known / alpha)
+            q, value = _when_followed(problem, policy, columns, time, state)
         except RuntimeError:  # following that policy never ends
             return None
-        weights = _logit(found, counts, weights)
-        policy = (found.slope @ weights + found.level).softmax(dim=-1).nan_to_num(0.0)
+        weights = _logit(q, problem.log_prior[state], likelihood.counts[time, state], weights)
+        if value is not None:
+            q = action_value(problem, columns @ _with_one(weights), value @ _with_one(weights))
+            policy = policy_of(q, problem.log_prior, torch.ones_like(q[:, 0]))
     if heats and not (float(weights[-1]) > 0 and np.isfinite(1.0 / float(weights[-1]))):
         return None
     scale = 1.0 / float(weights[-1]) if heats else alpha
     free = np.flatnonzero(table.free & ~table.is_temperature)
     full[free] = scale * weights[: len(free)].cpu().numpy()
     full[-1] = np.log(scale)
-    if found.value is not None:
-        likelihood.begin_with(scale * found.value @ torch.cat([weights, torch.ones_like(weights[:1])]))
+    if value is not None:
+        likelihood.begin_with(scale * value @ _with_one(weights))
     better = likelihood.value(torch.from_numpy(full)) > _by_reference(likelihood)
     return full if better else None
+
+
+def _with_one(weights: Float[Tensor, " K"]) -> Float[Tensor, " K1"]:
+    """Return weights of all columns: what is paid whatever the weights are counts once."""
+    return torch.cat([weights, torch.ones_like(weights[:1])])
 
 
 def _by_reference(likelihood: ExactLikelihood) -> float:
@@ -94,38 +88,57 @@ def _by_reference(likelihood: ExactLikelihood) -> float:
     return float(torch.where(likelihood.counts > 0, likelihood.counts * logs, 0.0).sum())
 
 
-def _seen(likelihood: ExactLikelihood) -> Float[Tensor, "T M A"]:
+def _seen(likelihood: ExactLikelihood) -> Float[Tensor, "M A"]:
     """Return what was done in each state, at whatever time, smoothed by the reference policy."""
     prior = prior_policy(likelihood.expansion.problem)
     counts = likelihood.counts.sum(dim=0)
-    smoothed = (counts + _PSEUDO_VISITS * prior) / (counts.sum(dim=-1, keepdim=True) + _PSEUDO_VISITS)
-    return smoothed.expand(likelihood.counts.shape)
+    return (counts + _PSEUDO_VISITS * prior) / (counts.sum(dim=-1, keepdim=True) + _PSEUDO_VISITS)
 
 
-def _response(problem: Problem, policy: Tensor, moving: Tensor, known: Tensor | None) -> Response:
-    """Return how Q depends on the weights when a policy [T, M, A] is followed later on."""
+def _when_followed(
+    problem: Problem,
+    policy: Float[Tensor, "M A"],
+    columns: Float[Tensor, "*T M A K1"],
+    time: Int[Tensor, " N"],
+    state: Int[Tensor, " N"],
+) -> tuple[Float[Tensor, "N A K1"], Float[Tensor, "M K1"] | None]:
+    """Return how Q and V at temperature 1 depend on weights of some rewards, when a policy is followed later on.
+
+    Args:
+        problem: the decision process.
+        policy: what is followed.
+        columns: what each weight pays; the last column is paid whatever they are, and V has its surprise too.
+        time: times at which Q is asked.
+        state: states in which it is asked.
+
+    Returns:
+        Q where it is asked, and V in every state, without a horizon only.
+    """
     prior = torch.where(problem.playable, problem.log_prior, 0.0)
     surprise = torch.where(policy > 0, prior - policy.clamp_min(torch.finfo(policy.dtype).tiny).log(), 0.0)
-    fixed = torch.zeros_like(prior) if known is None else known
-    # The last column is what is gained without any of the weights.
-    moved = torch.einsum("tma,mak->tmk" if moving.ndim == 3 else "tma,tmak->tmk", policy, moving)
-    gain = torch.cat([moved, (policy * (fixed + surprise)).sum(dim=-1, keepdim=True)], dim=-1)
+    surprised = torch.zeros_like(columns[..., 0, :] if columns.ndim == 3 else columns[0, :, 0])
+    surprised[:, -1] = (policy * surprise).sum(dim=-1)
     if problem.horizon is None:
-        value = linear_system(problem, policy[0]).apply_inverse(gain[0])
-        ahead = problem.discount * problem.expected_next(value)[None]
-    else:
-        value = None
-        ahead = carried_back(problem, policy, gain)
-    level = torch.where(problem.playable, prior + fixed + ahead[..., -1], -torch.inf)
-    return Response(ahead[..., :-1].add_(moving), level, value)
+        value = linear_system(problem, policy).apply_inverse(mean(policy, columns) + surprised)
+        q = problem.expected_next(value).mul_(problem.discount).add_(columns)
+        return q[state], value
+    found = columns.new_empty((len(state), *columns.shape[-2:]))
+    plan = policy.expand(problem.horizon, *policy.shape)
+    for moments, some in carried_back(problem, plan, columns, lambda _: surprised):
+        asked = moments.asked(time)
+        found[asked] = some[time[asked] - moments.first, state[asked]]
+    return found, None
 
 
-def _logit(response: Response, counts: Float[Tensor, "T M A"], weights: Float[Tensor, " K"]) -> Float[Tensor, " K"]:
-    """Maximise the concave log-likelihood of a logit by Newton's method with backtracking."""
-    seen = counts.sum(dim=-1) > 0
-    slope, level, number = response.slope[seen], response.level[seen], counts[seen]
-    playable = torch.isfinite(level)
-    slope = torch.where(playable[..., None], slope, 0.0)
+def _logit(
+    q: Float[Tensor, "N A K1"],
+    log_prior: Float[Tensor, "N A"],
+    number: Float[Tensor, "N A"],
+    weights: Float[Tensor, " K"],
+) -> Float[Tensor, " K"]:
+    """Maximise the concave log-likelihood of a logit, by Newton's method with backtracking."""
+    playable = torch.isfinite(log_prior)
+    slope, level = torch.where(playable[..., None], q[..., :-1], 0.0), q[..., -1] + log_prior
 
     def log_policy(point: Tensor) -> tuple[float, Tensor]:
         logs = (slope @ point + level).log_softmax(dim=-1)

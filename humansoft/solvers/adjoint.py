@@ -11,7 +11,7 @@ With counts n(s, a) of decisions made at temperature alpha, and M = I - discount
 A plan made with the hard maximum has no uncertainty V - E_pi[Q]. With a horizon, M^-T is forward recursion over time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -52,9 +52,15 @@ class Adjoint:
     solution: SoftSolution
     temperature: Float[Tensor, " M"]
     plan_hard: bool
+    _pulled: list[tuple[Tensor, Pull]] = field(default_factory=list, repr=False)  # of the last counts
 
     def pull(self, counts: Float[Tensor, "T M A"]) -> Pull:
-        """Return the derivatives of sum(counts * log pi) by Q and by V."""
+        """Return the derivatives of sum(counts * log pi) by Q and by V; those of the last counts are kept."""
+        if not self._pulled or self._pulled[0][0] is not counts:
+            self._pulled[:] = [(counts, self._pull(counts))]
+        return self._pulled[0][1]
+
+    def _pull(self, counts: Float[Tensor, "T M A"]) -> Pull:
         visits = counts.sum(dim=-1, keepdim=True)
         on_q = (counts - visits * self.policy) / self.temperature[:, None]
         discount, problem = self.problem.discount, self.problem

@@ -17,9 +17,10 @@ A plan made with the hard maximum does not curve: there only n Cov_pi and the te
 horizon, M^-1 is backward recursion and M^-T forward recursion over time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -27,6 +28,24 @@ from torch import Tensor
 
 from humansoft.solvers.adjoint import Adjoint
 from humansoft.solvers.problem import Problem
+
+_AT_ONCE = 2**17  # numbers of a table of several times: a megabyte stays in the cache
+
+
+class Moments(NamedTuple):
+    """Some times, one after the other."""
+
+    first: int
+    stop: int
+
+    @property
+    def slice(self) -> slice:
+        """The same, to take them out of a table."""
+        return slice(self.first, self.stop)
+
+    def asked(self, time: Int[Tensor, " N"]) -> Int[Tensor, " K"]:
+        """Return which of N times are among these."""
+        return ((time >= self.first) & (time < self.stop)).nonzero()[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +64,11 @@ class Derivatives:
 
     def scores(self, time: Int[Tensor, " N"], state: Int[Tensor, " N"]) -> Float[Tensor, "N A C"]:
         """Return the change of log pi(a|s) along each direction, where asked; 0 for actions that cannot be chosen."""
-        here = self.adjoint
-        change = self._q_change[time, state]
-        if self._heats:
-            change -= self.log_temperature[state][:, None, :] * here.q[time, state][..., None]
-        change -= _mean(here.policy[time, state], change)[:, None, :]
-        playable = here.problem.playable[state][..., None]
-        return change.masked_fill_(~playable, 0.0).div_(here.temperature[state][:, None, None])
+        found = self.reward.new_empty((len(state), *self.reward.shape[-2:]))
+        for moments, change in self._changes():
+            asked = moments.asked(time)
+            found[asked] = self._scores_at(moments, time[asked] - moments.first, state[asked], change)
+        return found
 
     def hessian(self, counts: Float[Tensor, "T M A"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         """Return the second derivative of sum(counts * log pi), the part of each row (blocks of equal number).
@@ -64,27 +81,51 @@ class Derivatives:
         on_q, on_value = here.pull(counts)
         if here.plan_hard:
             on_value = torch.zeros_like(on_value)  # a hard plan is linear in the reward while nobody changes it
-        found = self._spread(here.temperature * on_value - counts.sum(dim=-1), rows)
+        weight = here.temperature * on_value - counts.sum(dim=-1)
+        found = self._nothing(rows)
+        for moments, change in self._changes():
+            if self._heats:
+                pulled = (on_q[moments.slice][..., None] * change).sum(dim=(0, 2))
+                slope = _by_row(self.log_temperature, pulled, rows)
+                found -= slope + slope.mT
+            found += self._spread(moments, change, weight[moments.slice], rows)
         if self._heats:
-            bend = (on_q * here.q).sum(dim=-1) + on_value * here.uncertainty
-            for row, block in enumerate(_stretches(rows)):
-                c = self.log_temperature[block]
-                slope = torch.einsum("tma,mj,tmak->jk", on_q[:, block], c, self._q_change[:, block])
-                found[row] += torch.einsum("tm,mj,mk->jk", bend[:, block], c, c) - slope - slope.T
+            bend = ((on_q * here.q).sum(dim=-1) + on_value * here.uncertainty).sum(dim=0)
+            found += _by_row(bend[:, None] * self.log_temperature, self.log_temperature, rows)
         return found
 
     def information(self, visits: Float[Tensor, "T M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         """Return sum over visits of E_pi[score score'], the part of each row; see :meth:`hessian`."""
-        return self._spread(visits, rows)
+        found = self._nothing(rows)
+        for moments, change in self._changes():
+            found += self._spread(moments, change, visits[moments.slice], rows)
+        return found
 
-    def _spread(self, weight: Float[Tensor, "T M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
-        """Return the sum of weight * Cov_pi(score, score'), the part of each row."""
+    def _spread(
+        self, moments: Moments, change: Float[Tensor, "K M A C"], weight: Float[Tensor, "K M"], rows: Int[Tensor, " M"]
+    ) -> Float[Tensor, "R C C"]:
+        """Return the sum of weight * Cov_pi(score, score') at some times, the part of each row."""
         # State by state, for a row is a stretch of states; what has no weight costs nothing.
-        state, time = (weight.T != 0).nonzero(as_tuple=True)
-        scores = self.scores(time, state)
-        weighted = scores * (weight[time, state][:, None] * self.adjoint.policy[time, state])[..., None]
-        stretches = _stretches(rows[state], int(rows[-1]) + 1 if len(rows) else 0)
-        return torch.stack([weighted[b].flatten(0, 1).T @ scores[b].flatten(0, 1) for b in stretches])
+        state, place = (weight.T != 0).nonzero(as_tuple=True)
+        scores = self._scores_at(moments, place, state, change)
+        share = weight[place, state][:, None] * self.adjoint.policy[moments.slice][place, state]
+        return _by_row(scores * share[..., None], scores, rows[state], _count(rows))
+
+    def _scores_at(
+        self, moments: Moments, place: Int[Tensor, " N"], state: Int[Tensor, " N"], change: Float[Tensor, "K M A C"]
+    ) -> Float[Tensor, "N A C"]:
+        """Return the change of log pi(a|s) at some times, at the asked places among these, of the change of Q."""
+        here = self.adjoint
+        found = change[place, state]
+        if self._heats:
+            found -= self.log_temperature[state][:, None, :] * here.q[moments.slice][place, state][..., None]
+        found -= mean(here.policy[moments.slice][place, state], found)[:, None, :]
+        playable = here.problem.playable[state][..., None]
+        return found.masked_fill_(~playable, 0.0).div_(here.temperature[state][:, None, None])
+
+    def _nothing(self, rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
+        num_directions = self.reward.shape[-1]
+        return self.reward.new_zeros((_count(rows), num_directions, num_directions))
 
     @cached_property
     def _heats(self) -> bool:
@@ -94,47 +135,74 @@ class Derivatives:
     @cached_property
     def value_change(self) -> Float[Tensor, "M C"]:
         """Change of V along each direction, without a horizon."""
-        return self.adjoint.system.apply_inverse(self._gain[0])
+        gain = mean(self.adjoint.plan[0], self.reward)
+        return self.adjoint.system.apply_inverse(gain + self._heat(0) if self._heats else gain)
 
     @cached_property
-    def _gain(self) -> Tensor:
-        """[T, M, C] what a step along each direction adds to V at once, later states held."""
-        here = self.adjoint
-        gain = torch.einsum("tma,mac->tmc" if self.reward.ndim == 3 else "tma,tmac->tmc", here.plan, self.reward)
-        return gain + self.log_temperature * here.uncertainty[..., None] if self._heats else gain
-
-    @cached_property
-    def _q_change(self) -> Tensor:
-        """[T, M, A, C] dQ along each direction."""
+    def _q_change(self) -> Float[Tensor, "M A C"]:
+        """Change of Q along each direction, without a horizon."""
         problem = self.adjoint.problem
-        if problem.horizon is None:
-            ahead = (problem.discount * problem.expected_next(self.value_change))[None]
-        else:
-            ahead = carried_back(problem, self.adjoint.plan, self._gain)
-        return ahead.add_(self.reward)
+        return problem.expected_next(self.value_change).mul_(problem.discount).add_(self.reward)
+
+    def _changes(self) -> Iterator[tuple[Moments, Float[Tensor, "K M A C"]]]:
+        """Return dQ along each direction, some times after the others."""
+        here = self.adjoint
+        if here.problem.horizon is None:
+            return iter([(Moments(0, 1), self._q_change[None])])
+        return carried_back(here.problem, here.plan, self.reward, self._heat if self._heats else None)
+
+    def _heat(self, time: int) -> Float[Tensor, "M C"]:
+        """Return what a warmer temperature adds to V while Q stays the same: c (V - E_pi[Q])."""
+        return self.log_temperature * self.adjoint.uncertainty[time][:, None]
 
 
 def carried_back(
-    problem: Problem, plan: Float[Tensor, "T M A"], gain: Float[Tensor, "T M C"]
-) -> Float[Tensor, "T M A C"]:
-    """Return discount * E[V'] of C columns of values, each the sum of what a plan gains from then on, at each time."""
-    ahead = gain.new_empty((*plan.shape, gain.shape[-1]))
-    following = torch.zeros_like(gain[0])
-    for time in reversed(range(len(gain))):
-        torch.mul(problem.expected_next(following), problem.discount, out=ahead[time])
-        following = gain[time] + _mean(plan[time], ahead[time])
-    return ahead
+    problem: Problem,
+    plan: Float[Tensor, "T M A"],
+    reward: Float[Tensor, "*T M A C"],
+    more: Callable[[int], Float[Tensor, "M C"]] | None,
+) -> Iterator[tuple[Moments, Float[Tensor, "K M A C"]]]:
+    """Return what C columns of rewards add up to when a plan is followed: Q at some times, the last ones first.
+
+    Nobody needs a table of all times at once; a table that stays in the cache is faster, too.
+
+    Args:
+        problem: the decision process, with a horizon.
+        plan: what is done at each time.
+        reward: what is paid, the same at every time or that of each time.
+        more: what V has on top of the mean of Q at a time.
+    """
+    following = reward.new_zeros((reward.shape[-3], reward.shape[-1]))
+    at_once = max(_AT_ONCE // max(reward.shape[-3:].numel(), 1), 1)
+    for stop in range(len(plan), 0, -at_once):
+        moments = Moments(max(stop - at_once, 0), stop)
+        table = reward.new_empty((stop - moments.first, *reward.shape[-3:]))
+        for time in reversed(range(moments.first, stop)):
+            q, paid = table[time - moments.first], reward if reward.ndim == 3 else reward[time]
+            torch.add(paid, problem.expected_next(following), alpha=problem.discount, out=q)
+            following = mean(plan[time], q)
+            if more is not None:
+                following += more(time)
+        yield moments, table
 
 
-def _mean(policy: Float[Tensor, "N A"], table: Float[Tensor, "N A C"]) -> Float[Tensor, "N C"]:
-    """Return the mean of a table over actions: one action at a time, for that needs no room for products."""
-    mean = torch.zeros_like(table[:, 0])
-    for a in range(policy.shape[1]):
-        mean.addcmul_(policy[:, a, None], table[:, a])
-    return mean
+def mean(policy: Float[Tensor, "N A"], table: Float[Tensor, "N A C"]) -> Float[Tensor, "N C"]:
+    """Return the mean of a table over actions."""
+    return (policy[..., None] * table).sum(dim=1)
 
 
-def _stretches(rows: Tensor, count: int = 0) -> Iterator[slice]:
-    """Return the stretch of each row's states, rows without states included as empty stretches."""
+def _by_row(
+    left: Float[Tensor, "N *A C"], right: Float[Tensor, "N *A C"], rows: Int[Tensor, " N"], count: int = 0
+) -> Float[Tensor, "R C C"]:
+    """Return the sum of left' right over the states (and actions) of each row, a stretch of states.
+
+    Rows without states have their place too, up to ``count`` of them.
+    """
     ends = torch.cumsum(torch.bincount(rows, minlength=count), 0).cpu().tolist()
-    return (slice(low, high) for low, high in zip([0, *ends[:-1]], ends, strict=True))
+    stretches = (slice(low, high) for low, high in zip([0, *ends[:-1]], ends, strict=True))
+    return torch.stack([left[some].flatten(0, -2).T @ right[some].flatten(0, -2) for some in stretches])
+
+
+def _count(rows: Int[Tensor, " M"]) -> int:
+    """Return the number of rows R."""
+    return int(rows[-1]) + 1 if len(rows) else 0

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from humansoft.solvers.bellman import action_value, log_soft_policy, soft_value
+from humansoft.solvers.bellman import action_value, log_soft_policy, soft_backup, soft_value
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 
@@ -32,20 +32,21 @@ def solve_finite_horizon(
     """
     if problem.horizon is None:
         raise ValueError("backward induction needs a horizon")
-    planning = torch.zeros_like(temperature) if plan_hard else temperature
-    value = torch.zeros_like(temperature)
-    values, qs = [], []
-    rewards = reward.expand(problem.horizon, *problem.log_prior.shape)
+    log_prior, hard = problem.log_prior, torch.zeros_like(temperature)
+    value, found = hard, []
+    rewards = reward.expand(problem.horizon, *log_prior.shape)
     for time in reversed(range(problem.horizon)):
         q = action_value(problem, rewards[time], value)
-        value = soft_value(q, problem.log_prior, planning)
-        values.append(value)
-        qs.append(q)
-    q = torch.stack(qs[::-1])
+        if plan_hard:
+            value, log_policy = soft_value(q, log_prior, hard), log_soft_policy(q, log_prior, temperature)
+        else:
+            value, log_policy = soft_backup(q, log_prior, temperature)
+        found.append((value, q, log_policy))
+    value, q, log_policy = (torch.stack(tables[::-1]) for tables in zip(*found, strict=True))
     return SoftSolution(
-        value=torch.stack(values[::-1]),
+        value=value,
         q=q,
-        log_policy=log_soft_policy(q, problem.log_prior, temperature),
+        log_policy=log_policy,
         status=SolveStatus.CONVERGED,
         num_steps=problem.horizon,
         residual=0.0,

@@ -37,7 +37,7 @@ def test_it_starts_near_the_maximum(planner: Planner, discount: float, horizon: 
     fitted = hs.fit(likelihood.model, _log(task, planner))
     below = fitted.log_likelihood - likelihood.value(torch.from_numpy(start))
     reference = fitted.log_likelihood - likelihood.value(likelihood.start())
-    assert 0 <= below < 0.1 * reference
+    assert 0 <= below < (0.1 if horizon is None else 0.2) * reference  # two rounds, or one
 
 
 def _log(task: hs.Task, planner: Planner) -> hs.BehaviorLog:
