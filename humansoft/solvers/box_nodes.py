@@ -1,4 +1,4 @@
-"""Random nodes in the unit box, of each state its own: one in each cell of a grid, or an importance sample.
+"""Nodes that stand for all actions of a box: a grid, an action from each of its cells, or an importance sample.
 
 A node stands for the volume 1 / (J density it was drawn with), as in :mod:`humansoft.solvers.quadrature`.
 """
@@ -8,15 +8,75 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from humansoft.solvers.box import Box
+from humansoft.solvers.q_functions import Choices
 from humansoft.solvers.quadrature import ActionNodes
+
+Values = Callable[[Float[Tensor, "M J D"]], Float[Tensor, "N J"]]
+"""From places in the unit box, of each state its own or (M = 1) the same for all, to their values."""
 
 LogWeight = Callable[[Float[Tensor, "N K D"]], Float[Tensor, "N K"]]
 """From actions in each state to the log of what is to be integrated there, up to a constant."""
 
+_MOST_GRID_DIMENSIONS = 2
 _ROUNDS = 4  # proposals of an importance sample
 _WIDER = 1.25  # a proposal has heavier tails than what it was fitted to
+
+
+class BoxNodes(nn.Module):
+    """How an integral over a box becomes a sum: quadrature in 1 and 2 dimensions, importance sampling beyond.
+
+    Args:
+        box: where actions lie.
+        num_nodes: J, about how many there are.
+
+    Example:
+        >>> nodes, warm = BoxNodes(Box((0.0,), (2.0,)), num_nodes=8), torch.ones(5)
+        >>> found = nodes.choices(lambda place: torch.zeros(5, 8), warm, torch.Generator())
+        >>> round(found.log_volume.exp().sum(dim=1)[0].item(), 6)
+        2.0
+    """
+
+    _grid: Tensor
+    _log_cell: Tensor
+
+    def __init__(self, box: Box, num_nodes: int) -> None:
+        """Lay out the grid, where there is one."""
+        super().__init__()
+        self.box, self.num_nodes, size = box, num_nodes, box.num_dimensions
+        self.on_grid = size <= _MOST_GRID_DIMENSIONS
+        if self.on_grid:
+            self.per_dimension = max(round(num_nodes ** (1 / size)), 2)
+            grid = ActionNodes.gauss_legendre([-1.0] * size, [1.0] * size, self.per_dimension)
+            self.register_buffer("_grid", grid.actions.float(), persistent=False)
+            self.register_buffer("_log_cell", grid.log_volume.float(), persistent=False)
+
+    def choices(self, values: Values, temperature: Float[Tensor, " N"], generator: torch.Generator) -> Choices:
+        """Return the nodes of a Gauss-Legendre rule, or an importance sample of exp(value / temperature)."""
+        if not self.on_grid:
+            return self._sampled(values, temperature, generator)
+        value = values(self._grid[None])
+        log_volume = (self._log_cell + self.box.log_scale).expand_as(value)
+        return Choices(value, log_volume, self.box.from_unit(self._grid).expand(len(value), -1, -1))
+
+    def candidates(self, values: Values, temperature: Float[Tensor, " N"], generator: torch.Generator) -> Choices:
+        """Return an action from each cell of an even grid, or an importance sample."""
+        if not self.on_grid:
+            return self._sampled(values, temperature, generator)
+        place, log_cell = scattered(len(temperature), self.per_dimension, self.box.num_dimensions, generator)
+        value = values(place)
+        return Choices(value, torch.full_like(value, log_cell + self.box.log_scale), self.box.from_unit(place))
+
+    def _sampled(self, values: Values, temperature: Tensor, generator: torch.Generator) -> Choices:
+        # hard planning: the best action weighs everything
+        unit = temperature.to(torch.float32).clamp_min(torch.finfo(torch.float32).eps)[:, None]
+        nodes, found = importance_sample(
+            lambda place: values(place) / unit, len(unit), self.num_nodes, self.box.num_dimensions, generator
+        )
+        log_volume, action = nodes.log_volume + self.box.log_scale, self.box.from_unit(nodes.actions)
+        return Choices(found * unit, log_volume, action, drawn=True)
 
 
 def scattered(

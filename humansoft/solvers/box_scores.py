@@ -1,6 +1,7 @@
 """What is learned where actions are continuous: a network of action values, or of the moments of a normal."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from humansoft.solvers.box import Box
-from humansoft.solvers.box_nodes import importance_sample, scattered
+from humansoft.solvers.box_nodes import BoxNodes
 from humansoft.solvers.distributions import SquashedNormal
 from humansoft.solvers.q_density import QDensity
 from humansoft.solvers.q_functions import AbstractQ, AbstractScores, Choices, layers
-from humansoft.solvers.quadrature import ActionNodes
 
-_MOST_GRID_DIMENSIONS = 2
+_NUM_NODES, _MOST_NODES = {1: 32, 2: 144}, 256
+_FINER = 8  # a policy is asked less often than a target is made, and is to be right
 _ROWS = 2048  # states times actions that go through a network at once
 _LOG_STD = 4.0  # standard deviations before squashing lie between exp(-4) and exp(4)
 
@@ -29,7 +30,8 @@ class BoxQ(AbstractQ):
         num_inputs: O, numbers of an observation.
         low: lowest action in each dimension.
         high: highest action in each dimension.
-        num_nodes: J, about how many actions are asked for an integral.
+        num_nodes: J, about how many actions are asked for an integral while learning; by default 32 in 1
+            dimension, 144 in 2 and 256 beyond. A policy asks 8 times as many.
         hidden: sizes of the hidden layers.
         learning_rate: of Adam.
 
@@ -39,30 +41,22 @@ class BoxQ(AbstractQ):
         torch.Size([5])
     """
 
-    _grid: Tensor
-    _log_cell: Tensor
-
     def __init__(
         self,
         num_inputs: int,
         low: Sequence[float],
         high: Sequence[float],
-        num_nodes: int = 64,
+        num_nodes: int | None = None,
         hidden: Sequence[int] = (64, 64),
         learning_rate: float = 2e-3,
     ) -> None:
         """Draw the weights from torch's global generator."""
         super().__init__()
-        self.box, self.num_nodes, self.learning_rate = Box(tuple(low), tuple(high)), num_nodes, learning_rate
-        size = self.box.num_dimensions
+        self.box, self.learning_rate = Box(tuple(low), tuple(high)), learning_rate
         self.sizes = (num_inputs, *hidden)
-        self.layers = layers((num_inputs + size, *hidden, 1))
-        self.on_grid = size <= _MOST_GRID_DIMENSIONS
-        if self.on_grid:
-            self.per_dimension = max(round(num_nodes ** (1 / size)), 2)
-            grid = ActionNodes.gauss_legendre([-1.0] * size, [1.0] * size, self.per_dimension)
-            self.register_buffer("_grid", grid.actions.float(), persistent=False)
-            self.register_buffer("_log_cell", grid.log_volume.float(), persistent=False)
+        self.layers = layers((num_inputs + self.box.num_dimensions, *hidden, 1))
+        self.nodes = BoxNodes(self.box, num_nodes or _NUM_NODES.get(self.box.num_dimensions, _MOST_NODES))
+        self.fine_nodes = BoxNodes(self.box, _FINER * self.nodes.num_nodes)
 
     def forward(self, state: Float[Tensor, "N O"], place: Float[Tensor, "M J D"]) -> Float[Tensor, "N J"]:
         """Return Q(s, a) at places in the unit box (M is N, or 1 where all states share them).
@@ -74,8 +68,9 @@ class BoxQ(AbstractQ):
         of_state, of_place = first.weight[:, : state.shape[1]], first.weight[:, state.shape[1] :]
         outer, shared = functional.linear(state, of_state, first.bias), functional.linear(place, of_place)
         few = max(_ROWS // place.shape[1], 1)  # what lies between two layers stays in the cache
-        parts = zip(outer.split(few), shared.expand(len(state), -1, -1).split(few), strict=True)
-        return torch.cat([self.layers[1:](one[:, None] + other)[..., 0] for one, other in parts])
+        parts = zip(torch.split(outer, few), torch.split(shared.expand(len(state), -1, -1), few), strict=True)
+        rest = self.layers[1:]
+        return torch.cat([rest(one[:, None] + other)[..., 0] for one, other in parts])
 
     def chosen(self, state: Float[Tensor, "N O"], action: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
         """Return Q(s, a) of one action in each state, for its gradient."""
@@ -87,21 +82,13 @@ class BoxQ(AbstractQ):
         self, state: Float[Tensor, "N O"], temperature: Float[Tensor, " N"], generator: torch.Generator
     ) -> Choices:
         """Return the nodes of the quadrature, or an importance sample."""
-        if not self.on_grid:
-            return self._sampled(state, temperature, generator)
-        value = self(state, self._grid[None])
-        log_volume = (self._log_cell + self.box.log_scale).expand_as(value)
-        return Choices(value, log_volume, self.box.from_unit(self._grid).expand(len(state), -1, -1))
+        return self.nodes.choices(partial(self, state), temperature, generator)
 
     def candidates(
         self, state: Float[Tensor, "N O"], temperature: Float[Tensor, " N"], generator: torch.Generator
     ) -> Choices:
         """Return an action from each cell of a grid, or an importance sample."""
-        if not self.on_grid:
-            return self._sampled(state, temperature, generator)
-        place, log_cell = scattered(len(state), self.per_dimension, self.box.num_dimensions, generator)
-        value = self(state, place)
-        return Choices(value, torch.full_like(value, log_cell + self.box.log_scale), self.box.from_unit(place))
+        return self.nodes.candidates(partial(self, state), temperature, generator)
 
     def distribution(
         self,
@@ -110,8 +97,8 @@ class BoxQ(AbstractQ):
         temperature: Float[Tensor, " N"],
         generator: torch.Generator,
     ) -> QDensity:
-        """Return exp((Q - V) / temperature)."""
-        return QDensity(self, state, temperature, generator)
+        """Return exp((Q - V) / temperature), from more nodes than learning takes."""
+        return QDensity(self, self.fine_nodes, state, temperature, generator)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return Adam, in one kernel."""
@@ -124,23 +111,10 @@ class BoxQ(AbstractQ):
             "num_inputs": inputs,
             "low": list(self.box.low),
             "high": list(self.box.high),
-            "num_nodes": self.num_nodes,
+            "num_nodes": self.nodes.num_nodes,
             "hidden": hidden,
             "learning_rate": self.learning_rate,
         }
-
-    def _sampled(self, state: Tensor, temperature: Tensor, generator: torch.Generator) -> Choices:
-        tiny = torch.finfo(state.dtype).eps  # hard planning: the best action weighs everything
-        sharpness = 1 / temperature.to(state.dtype).clamp_min(tiny)[:, None]
-        nodes, found = importance_sample(
-            lambda place: self(state, place) * sharpness,
-            len(state),
-            self.num_nodes,
-            self.box.num_dimensions,
-            generator,
-        )
-        log_volume, action = nodes.log_volume + self.box.log_scale, self.box.from_unit(nodes.actions)
-        return Choices(found / sharpness, log_volume, action, drawn=True)
 
 
 class NormalNetwork(AbstractScores):

@@ -1,11 +1,14 @@
 """The soft policy over continuous actions: pi(a|s) = exp((Q(s, a) - V(s)) / temperature)."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from humansoft._types import DTYPE
 from humansoft.solvers.bellman import soft_backup
+from humansoft.solvers.box_nodes import BoxNodes
 from humansoft.solvers.distributions import AbstractDistribution, Weighted
 from humansoft.solvers.q_functions import AbstractQ, Choices
 
@@ -16,21 +19,25 @@ class QDensity(AbstractDistribution):
     The temperature has to be above 0: a density cannot be the maximum.
 
     Args:
-        q: action values, of continuous actions.
+        q: action values, called with states and places in the unit box.
+        nodes: by which its integral becomes a sum.
         state: in which to act.
         temperature: [N] in units of Q.
         generator: of random nodes, where there are any.
     """
 
-    def __init__(self, q: AbstractQ, state: Tensor, temperature: Tensor, generator: torch.Generator) -> None:
+    def __init__(
+        self, q: AbstractQ, nodes: BoxNodes, state: Tensor, temperature: Tensor, generator: torch.Generator
+    ) -> None:
         """Integrate."""
-        self.q, self.state, self.temperature, self._generator = q, state, temperature.to(DTYPE), generator
-        self._choices = q.choices(state, temperature, generator)
+        self.q, self.state, self.temperature = q, state, temperature.to(DTYPE)
+        self._nodes, self._generator = nodes, generator
+        self._choices = nodes.choices(partial(q, state), temperature, generator)
         self.value, self._log_share = self._soft(self._choices)
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "N D"]:
         """Draw one of many candidates, which were drawn from all actions."""
-        candidates = self.q.candidates(self.state, self.temperature, generator)
+        candidates = self._candidates(generator)
         shares = self._soft(candidates)[1].exp()
         return candidates.pick(torch.multinomial(shares, 1, generator=generator)[:, 0])
 
@@ -61,7 +68,7 @@ class QDensity(AbstractDistribution):
         if self._choices.drawn:
             count = self._log_share.shape[1]
             return ((count / self.effective_nodes() - 1).clamp_min(0) / count).sqrt()
-        other = self._soft(self.q.candidates(self.state, self.temperature, self._generator))[0]
+        other = self._soft(self._candidates(self._generator))[0]
         return (other - self.value).abs() / self.temperature
 
     def diagnostics(self) -> dict[str, float]:
@@ -71,6 +78,9 @@ class QDensity(AbstractDistribution):
             "effective_nodes": float(self.effective_nodes().mean()),
             "log_prob_error": float(self.log_prob_error().mean()),
         }
+
+    def _candidates(self, generator: torch.Generator) -> Choices:
+        return self._nodes.candidates(partial(self.q, self.state), self.temperature, generator)
 
     def _soft(self, choices: Choices) -> tuple[Tensor, Tensor]:
         return soft_backup(choices.value.to(DTYPE), choices.log_volume.to(DTYPE), self.temperature)
