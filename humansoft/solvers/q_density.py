@@ -1,6 +1,6 @@
 """The soft policy over continuous actions: pi(a|s) = exp((Q(s, a) - V(s)) / temperature)."""
 
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
@@ -29,11 +29,14 @@ class QDensity(AbstractDistribution):
     def __init__(
         self, q: AbstractQ, nodes: BoxNodes, state: Tensor, temperature: Tensor, generator: torch.Generator
     ) -> None:
-        """Integrate."""
+        """Keep it; it is integrated when that is first asked for."""
         self.q, self.state, self.temperature = q, state, temperature.to(DTYPE)
         self._nodes, self._generator = nodes, generator
-        self._choices = nodes.choices(partial(q, state), temperature, generator)
-        self.value, self._log_share = self._soft(self._choices)
+
+    @cached_property
+    def value(self) -> Float[Tensor, " N"]:
+        """V, measured by volume."""
+        return self._integral[0]
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "N D"]:
         """Draw one of many candidates, which were drawn from all actions."""
@@ -78,6 +81,18 @@ class QDensity(AbstractDistribution):
             "effective_nodes": float(self.effective_nodes().mean()),
             "log_prob_error": float(self.log_prob_error().mean()),
         }
+
+    @cached_property
+    def _choices(self) -> Choices:
+        return self._nodes.choices(partial(self.q, self.state), self.temperature, self._generator)
+
+    @cached_property
+    def _integral(self) -> tuple[Tensor, Tensor]:
+        return self._soft(self._choices)
+
+    @property
+    def _log_share(self) -> Tensor:
+        return self._integral[1]
 
     def _candidates(self, generator: torch.Generator) -> Choices:
         return self._nodes.candidates(partial(self.q, self.state), self.temperature, generator)
