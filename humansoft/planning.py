@@ -92,11 +92,12 @@ def plan_in(
     last checkpoint to the very result it would have had.
 
     Args:
-        env_id: id of the environment; its actions must be finitely many.
+        env_id: id of the environment; its actions are finitely many (Discrete) or continuous (a bounded Box).
         temperature: in units of the environment's reward.
         seed: same seed, same policy.
         discount: weight of the next step's value.
-        planner: "kl" or "entropy"; without a horizon and ends they differ by a constant only.
+        planner: "kl" or "entropy"; without a horizon and ends they differ by a constant only. Continuous actions
+            are measured against the uniform density over their box ("kl"), or by volume in their own units.
         solver: "soft_q_learning", "policy_gradient", or options of either.
         num_epochs: parts of the training; episodes longer than an epoch are never seen to their end.
         checkpoint: a folder for checkpoints; training goes on from one that is found there.
@@ -140,4 +141,5 @@ def plan_in(
     identity = {**given, "planner": planner, "num_epochs": num_epochs, **dataclasses.asdict(chosen)}
     module = PolicyLearner(learner, num_epochs, max(chosen.num_steps // num_epochs, 1), seed, identity)
     run_training(module, None if checkpoint is None else Path(checkpoint), progress, trainer)
-    return EnvironmentPolicy(env_id, options, learner.scores.cpu(), temperature if learner.scores_are_rewards else 1.0)
+    unit = temperature if learner.scores_are_rewards else 1.0
+    return EnvironmentPolicy(env_id, options, learner.scores.cpu(), unit, seed)

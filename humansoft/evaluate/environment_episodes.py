@@ -12,13 +12,14 @@ import torch
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.readers import build_log
 from humansoft.errors import ModelError
+from humansoft.solvers.box import Box
 from humansoft.solvers.environment_policy import EnvironmentPolicy
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.policy import Policy
 
 Index = npt.NDArray[np.int64]
-Act = Callable[[Any, Index, Index], Index]
-"""From what some walkers see, who they are, and how often each has decided before, to action codes."""
+Act = Callable[[Any, Index, Index], npt.NDArray[Any]]
+"""From what some walkers see, who they are, and how often each has decided before, to actions [N] or [N, D]."""
 
 _MOST_STEPS = 10_000
 
@@ -28,12 +29,14 @@ class Walked:
     """What W walkers saw and did in one episode each, one row a decision.
 
     Attributes:
-        table: walker, step, action, reward, terminated and truncated.
+        table: walker, step, reward, terminated and truncated.
+        action: [N] codes, or [N, D], of what was done.
         before: [N] or [N, O] observation in which each decision was made.
         after: the observation that followed.
     """
 
     table: pd.DataFrame
+    action: npt.NDArray[Any]
     before: npt.NDArray[Any]
     after: npt.NDArray[Any]
 
@@ -42,27 +45,31 @@ def walk(world: GymnasiumWorld, act: Act, seed: int, max_steps: int | None) -> W
     """Let each walker go through one episode, cut off after ``max_steps`` decisions."""
     observed = world.reset(seed)
     going = np.ones(world.num_walkers, dtype=bool)
-    rows, before, after = [], [], []
+    rows, done, before, after = [], [], [], []
+    nothing = np.zeros(world.num_walkers, dtype=np.int64)
+    if world.box is not None:
+        nothing = np.tile(np.mean([world.box.low, world.box.high], axis=0), (world.num_walkers, 1))
     for time in range(max_steps or _MOST_STEPS):
         walker = np.flatnonzero(going)
-        action = np.zeros(world.num_walkers, dtype=np.int64)
+        action = nothing.copy()
         action[walker] = act(observed.numpy()[walker], walker, np.full(len(walker), time))
         step, observed = world.step(torch.from_numpy(action))
         last = time + 1 == (max_steps or _MOST_STEPS)
         ended, cut = step.terminated.numpy(), step.truncated.numpy()
         cut = cut | (last & ~ended)
-        columns = (np.full(world.num_walkers, time), action, step.reward.numpy(), ended, cut)
+        columns = (np.full(world.num_walkers, time), step.reward.numpy(), ended, cut)
+        done.append(action[going])
         rows.append(np.column_stack([walker, *(column[going] for column in columns)]))
         before.append(step.state.numpy()[going])
         after.append(step.next_state.numpy()[going])
         going &= ~(ended | cut)
         if not going.any():
             break
-    names = ["walker", "step", "action", "reward", "terminated", "truncated"]
+    names = ["walker", "step", "reward", "terminated", "truncated"]
     table = pd.DataFrame(np.concatenate(rows), columns=names)
-    whole = table.astype(dict.fromkeys(("walker", "step", "action"), np.int64))
+    whole = table.astype(dict.fromkeys(("walker", "step"), np.int64))
     flags = whole.astype(dict.fromkeys(("terminated", "truncated"), bool))
-    return Walked(flags, np.concatenate(before), np.concatenate(after))
+    return Walked(flags, *(np.concatenate(parts) for parts in (done, before, after)))
 
 
 def walk_in_task(
@@ -102,7 +109,7 @@ def walk_in_task(
             "episode": table["walker"],
             "step": table["step"],
             "state": state_of[walked.before],
-            "action": action_of[table["action"]],
+            "action": action_of[walked.action],
             "next_state": after,
             "terminated": table["terminated"],
             "truncated": table["truncated"],
@@ -113,18 +120,39 @@ def walk_in_task(
 def environment_log(
     policy: EnvironmentPolicy, env_id: str, options: dict[str, Any], episodes: int, seed: int, max_steps: int | None
 ) -> BehaviorLog:
-    """Let a policy act in its environment; the columns of the log are the numbers of an observation."""
+    """Let a policy act in its environment; the columns of the log are the numbers of an observation.
+
+    A continuous action is a number, or a tuple of them, which then stand in columns of their own as well.
+
+    Raises:
+        ModelError: the environment has other actions than the policy.
+    """
     world = GymnasiumWorld(env_id, episodes, options=options)
+    _require_same_actions(policy, world)
     generator = np.random.default_rng(seed)
     walked = walk(world, lambda observed, *_: policy.sample(observed, generator), seed, max_steps)
     table = walked.table
     frame = pd.DataFrame({"subject": "policy", "episode": table["walker"] + 1, "step": table["step"]})
+    several = walked.action.ndim == 2 and walked.action.shape[1] > 1
     width = 1 if walked.before.ndim == 1 else walked.before.shape[1]
     names = ("state",) if width == 1 else tuple(f"state_{i}" for i in range(width))
     for prefix, values in (("", walked.before), ("next_", walked.after)):
         for name, column in zip(names, values.reshape(len(values), width).T, strict=True):
             frame[prefix + name] = column
-    frame = frame.assign(**{name: table[name] for name in ("action", "reward", "terminated", "truncated")})
+    frame["action"] = list(map(tuple, walked.action.tolist())) if several else walked.action.ravel()
+    if several:
+        frame = frame.assign(**{f"action_{i}": column for i, column in enumerate(walked.action.T)})
+    frame = frame.assign(**{name: table[name] for name in ("reward", "terminated", "truncated")})
     following = tuple(f"next_{name}" for name in names)
     columns = Columns(state=names, next_state=following, terminated="terminated", truncated="truncated")
     return build_log(frame, columns, env_id)
+
+
+def _require_same_actions(policy: EnvironmentPolicy, world: GymnasiumWorld) -> None:
+    known = policy.scores.arguments()
+    learned = Box(tuple(known["low"]), tuple(known["high"])) if "low" in known else known["num_actions"]
+    if learned != (world.box or world.num_actions):
+        raise ModelError(
+            f"{world.env_id} has other actions ({world.box or world.num_actions}) than {policy.env_id}, where the "
+            f"policy was learned ({learned})"
+        )

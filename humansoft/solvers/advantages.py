@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from humansoft.solvers.world import Step
@@ -23,7 +23,7 @@ class Rollout:
     """
 
     state: Shaped[Tensor, "N *O"]
-    action: Int[Tensor, " N"]
+    action: Shaped[Tensor, "N *D"]
     log_prob: Float[Tensor, " N"]
     advantage: Float[Tensor, " N"]
     target: Float[Tensor, " N"]

@@ -5,26 +5,29 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from humansoft.errors import Problems, TaskError, WorldError
+from humansoft.solvers.box import Box
 from humansoft.solvers.world import AbstractWorld, Step
 from humansoft.tasks.gymnasium import make_environment
 
 
 class GymnasiumWorld(AbstractWorld):
-    """Copies of a Gymnasium environment with finitely many actions.
+    """Copies of a Gymnasium environment whose actions are finitely many, or a bounded box.
 
     Observations that are numbers of a finite set become codes [W], arrays become vectors [W, O] (float32).
+    Actions are codes [W] or vectors [W, D].
 
     Args:
         env_id: id of a registered environment.
         num_walkers: copies.
         discount: weight of the next step's value.
         temperature: of planning, in reward units.
-        bonus: "kl" measures plans against the uniform policy, "entropy" against the counting measure.
+        bonus: "kl" measures plans against the uniform policy, "entropy" against counting, or volume in a box.
         options: passed to the environment.
 
     Raises:
@@ -49,16 +52,13 @@ class GymnasiumWorld(AbstractWorld):
         self.env_id, self.num_walkers, self.discount = env_id, num_walkers, discount
         self._env = _made(env_id, options or {}, num_walkers)
         observations, actions = self._env.single_observation_space, self._env.single_action_space
-        with Problems(f"the environment {env_id}", TaskError) as problems:
-            if type(actions).__name__ != "Discrete":
-                problems.add(f"its actions are a {actions}; only a finite number of actions (Discrete) can be learned")
-            if type(observations).__name__ not in ("Discrete", "Box"):
-                problems.add(f"its observations are a {observations}; only Discrete and Box can be read")
-        self.num_actions, self._first_action = int(actions.n), int(actions.start)
+        _check_spaces(env_id, observations, actions)
+        self._read_actions(actions)
         self.num_states = int(observations.n) if type(observations).__name__ == "Discrete" else None
         self._first_state = 0 if self.num_states is None else int(observations.start)
         self._temperature = temperature
-        self._log_prior = -math.log(self.num_actions) if bonus == "kl" else 0.0
+        volume = math.log(self.num_actions) if self.box is None else self.box.log_volume
+        self._log_prior = -volume if bonus == "kl" else 0.0
         self._state = torch.zeros(0)
         self._just_ended = np.zeros(num_walkers, dtype=bool)
         self._num_steps = 0
@@ -72,7 +72,7 @@ class GymnasiumWorld(AbstractWorld):
         self._state = self._read(observed)
         return self._state
 
-    def step(self, action: Int[Tensor, " W"]) -> tuple[Step, Shaped[Tensor, "W *O"]]:
+    def step(self, action: Shaped[Tensor, "W *D"]) -> tuple[Step, Shaped[Tensor, "W *O"]]:
         """Act once in every copy; the step after an end only begins the next episode.
 
         Raises:
@@ -80,7 +80,7 @@ class GymnasiumWorld(AbstractWorld):
         """
         state, starting = self._state, self._just_ended
         with self._told_where():
-            observed, reward, terminated, truncated, _ = self._env.step(action.cpu().numpy() + self._first_action)
+            observed, reward, terminated, truncated, _ = self._env.step(self._for_environment(action))
         self._num_steps += 1
         self._state = self._read(observed)
         rewards = torch.as_tensor(np.asarray(reward, dtype=np.float32))
@@ -99,11 +99,26 @@ class GymnasiumWorld(AbstractWorld):
 
     def log_prior(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Return the uniform policy's, or 0."""
-        return torch.full((len(state), self.num_actions), self._log_prior, device=state.device)
+        return torch.full((len(state), self.num_actions or 1), self._log_prior, device=state.device)
 
     def temperature(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
         """Return the same in every state."""
         return torch.full((len(state),), self._temperature, device=state.device)
+
+    def _read_actions(self, space: Any) -> None:  # noqa: ANN401 - a Discrete or a Box of Gymnasium
+        self._action_space = space
+        if type(space).__name__ == "Discrete":
+            self.num_actions, self.box = int(space.n), None
+        else:
+            self.num_actions, self.box = 0, Box.of(space)
+
+    def _for_environment(self, action: Tensor) -> npt.NDArray[Any]:
+        space, given = self._action_space, action.cpu().numpy()
+        if self.box is None:
+            return given + int(space.start)
+        shaped = given.astype(space.dtype).reshape(len(given), *space.shape)
+        inside: npt.NDArray[Any] = np.clip(shaped, space.low, space.high)  # a rounded number may lie just outside
+        return inside
 
     def _read(self, observed: Any) -> Tensor:  # noqa: ANN401 - whatever the environment gives
         if self.num_states is not None:
@@ -140,6 +155,25 @@ class _Place:
     ) -> None:
         if value is not None:
             value.add_note(self.note)
+
+
+def _check_spaces(env_id: str, observations: Any, actions: Any) -> None:  # noqa: ANN401 - spaces of Gymnasium
+    kinds = type(observations).__name__, type(actions).__name__
+    with Problems(f"the environment {env_id}", TaskError) as problems:
+        if kinds[1] not in ("Discrete", "Box"):
+            problems.add(f"its actions are a {actions}; only Discrete and bounded Box actions can be learned")
+        elif kinds[1] == "Box" and Box.of(actions) is None:
+            problems.add(
+                f"its actions are a {actions}; a Box has to hold real numbers between finite bounds, low below high: "
+                "gymnasium.wrappers.RescaleAction gives an environment other bounds"
+            )
+        if kinds[0] not in ("Discrete", "Box"):
+            problems.add(f"its observations are a {observations}; only Discrete and Box can be read")
+        elif kinds == ("Discrete", "Box"):
+            problems.add(
+                f"its observations are a {observations}; with continuous actions they have to be a Box "
+                "(gymnasium.wrappers.FlattenObservation makes them one)"
+            )
 
 
 def _made(env_id: str, options: dict[str, Any], copies: int) -> Any:  # noqa: ANN401 - any environment

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from humansoft.solvers.q_functions import AbstractQ
+from humansoft.solvers.distributions import AbstractDistribution
+from humansoft.solvers.q_functions import AbstractScores
 from humansoft.solvers.world import AbstractWorld, Step
 
 Minimise = Callable[[Tensor], None]
@@ -35,7 +36,7 @@ class AbstractLearner(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def scores(self) -> AbstractQ:
+    def scores(self) -> AbstractScores:
         """What was learned, of which the policy is a softmax."""
 
     @property
@@ -57,8 +58,8 @@ class AbstractLearner(nn.Module, ABC):
         """Return what is to step down the losses."""
 
     @abstractmethod
-    def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
-        """Return log pi(.|s) of what was learned so far."""
+    def distribution(self, state: Shaped[Tensor, "N *O"]) -> AbstractDistribution:
+        """Return pi(.|s) of what was learned so far."""
 
     def temperature(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
         """Return the temperature at which it acts now."""
@@ -67,9 +68,8 @@ class AbstractLearner(nn.Module, ABC):
     @torch.no_grad()
     def progress(self) -> dict[str, float]:
         """Return the entropy of acting and the temperature where the walkers are, for people who watch."""
-        logs = self.log_policy(self.state)
-        entropy = -torch.where(logs > -torch.inf, logs.exp() * logs, 0.0).sum(dim=-1).mean()
-        return {"entropy": float(entropy), "temperature": float(self.temperature(self.state).mean())}
+        shown = self.distribution(self.state).diagnostics()
+        return {**shown, "temperature": float(self.temperature(self.state).mean())}
 
 
 def minimiser(optimizer: torch.optim.Optimizer) -> Minimise:

@@ -1,5 +1,6 @@
 """Entropy-regularised policy gradient: an ordinary one, whose reward is r - temperature * log(pi / prior)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -10,14 +11,18 @@ from torch import Tensor
 
 from humansoft.errors import ModelError, Problems
 from humansoft.solvers.advantages import Rollout, advantages
-from humansoft.solvers.bellman import action_value, log_soft_policy, soft_value
+from humansoft.solvers.bellman import action_value, soft_value
+from humansoft.solvers.box_scores import NormalNetwork
 from humansoft.solvers.convergence import diverged, failure, scaled
+from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.learning import AbstractLearner, Minimise, train
 from humansoft.solvers.problem import Problem
-from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable, RobbinsMonro
+from humansoft.solvers.q_functions import AbstractFiniteQ, AbstractScores, QNetwork, QTable, RobbinsMonro
 from humansoft.solvers.solution import Outcome, SolveStatus
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
+
+_MOST_LOG_FACTOR = 20.0  # of a temperature that follows the entropy
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class PolicyGradient:
         batch_size: decisions of a minibatch of a network.
         clip: largest change of the ratio of new to old probability that is rewarded.
         anneal: share of training over which the temperature falls to 0 in a straight line; 0 keeps it.
+        target_entropy: mean entropy of acting, in nats, that the temperature is moved toward; ``None`` lets it be.
+        temperature_rate: how far its logarithm then moves after each rollout, for each nat that is missing.
         natural: whether tables follow the natural gradient (else the ordinary one, by plain steps).
         hidden: sizes of a network's hidden layers.
         learning_rate: of networks, and of plain steps in tables.
@@ -59,6 +66,8 @@ class PolicyGradient:
     batch_size: int = 256
     clip: float = 0.2
     anneal: float = 0.0
+    target_entropy: float | None = None
+    temperature_rate: float = 0.1
     natural: bool = True
     hidden: tuple[int, ...] = (64, 64)
     learning_rate: float = 1e-3
@@ -73,9 +82,13 @@ class PolicyGradient:
             for name in ("trace", "anneal"):
                 if not 0 <= getattr(self, name) <= 1:
                     problems.add(f"{name}={getattr(self, name)}; it lies between 0 and 1")
-            for name in ("clip", "learning_rate"):
+            for name in ("clip", "learning_rate", "temperature_rate"):
                 if not getattr(self, name) > 0:
                     problems.add(f"{name}={getattr(self, name)}; it must be above 0")
+            if self.target_entropy is not None and not math.isfinite(self.target_entropy):
+                problems.add(f"target_entropy={self.target_entropy}; it must be a finite number, or None")
+            if self.target_entropy is not None and self.anneal:
+                problems.add("anneal and target_entropy both say how the temperature moves; give one of them")
 
     @classmethod
     def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes
@@ -91,7 +104,12 @@ class PolicyGradient:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             sizes = (self.hidden, self.learning_rate)
-            actor, critic = QNetwork(len(example), world.num_actions, *sizes), QNetwork(len(example), 1, *sizes)
+            actor: AbstractScores
+            if world.box is not None:
+                actor = NormalNetwork(len(example), world.box.low, world.box.high, self.hidden)
+            else:
+                actor = QNetwork(len(example), world.num_actions, *sizes)
+            critic = QNetwork(len(example), 1, *sizes)
         return PolicyGradientLearner(self, world, actor, critic, example)
 
     def value(self, problem: Problem, reward: Tensor, temperature: Tensor, start: Tensor | None) -> Outcome:
@@ -104,7 +122,8 @@ class PolicyGradient:
         with torch.no_grad():
             every = torch.arange(len(reward), device=problem.device)
             value = torch.where(problem.playable.any(dim=-1), critic(every)[:, 0], 0.0)
-            gain = temperature[:, None] * (learner.log_policy(every) - problem.log_prior)
+            given = (problem.log_prior, learner.unit(every), learner.generator)
+            gain = temperature[:, None] * (actor.distribution(every, *given).log_policy - problem.log_prior)
         q = torch.where(problem.playable, value[:, None] + gain, 0.0)
         backup = soft_value(action_value(problem, reward, value), problem.log_prior, temperature)
         status = failure(problem) if diverged(value, temperature) else SolveStatus.LEARNED
@@ -120,29 +139,36 @@ class PolicyGradientLearner(AbstractLearner):
     """The algorithm itself, for tables and networks, in any world.
 
     The policy is prior * exp(score / unit): in tables, scores are measured in rewards (the unit is the
-    temperature); the scores of a network are logarithms (the unit is 1).
+    temperature); the scores of a network are logarithms (the unit is 1). Continuous actions have a density instead.
 
     Args:
         options: how to learn.
         world: where to act.
-        actor: scores of actions.
+        actor: scores of actions, or their density.
         critic: value of states, the baseline.
         example: a state of the world, for its shape and type.
     """
 
     num_rollouts: Tensor
+    log_factor: Tensor
 
     def __init__(
-        self, options: PolicyGradient, world: AbstractWorld, actor: AbstractQ, critic: AbstractQ, example: Tensor
+        self,
+        options: PolicyGradient,
+        world: AbstractWorld,
+        actor: AbstractScores,
+        critic: AbstractFiniteQ,
+        example: Tensor,
     ) -> None:
         """Start from the prior, or near it."""
         super().__init__(world, example)
         self.options, self.actor, self.critic = options, actor, critic
         self.natural = self.scores_are_rewards = options.natural and isinstance(actor, QTable)
         self.register_buffer("num_rollouts", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("log_factor", torch.zeros(()))  # of the world's temperature
 
     @property
-    def scores(self) -> AbstractQ:
+    def scores(self) -> AbstractScores:
         """Scores of actions."""
         return self.actor
 
@@ -155,11 +181,11 @@ class PolicyGradientLearner(AbstractLearner):
         return torch.optim.Adam(self.parameters(), lr=self.options.learning_rate, fused=True)
 
     def temperature(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
-        """Return the temperature now: it may fall while training."""
-        left = 1.0
+        """Return the temperature now: it may fall while training, or follow the entropy."""
+        factor = float(self.log_factor.exp())
         if self.options.anneal:
-            left = max(0.0, 1.0 - int(self.num_rollouts) / (self.options.anneal * self.options.num_steps))
-        return left * super().temperature(state)
+            factor = max(0.0, 1.0 - int(self.num_rollouts) / (self.options.anneal * self.options.num_steps))
+        return factor * super().temperature(state)
 
     def step(self, minimise: Minimise) -> Sequence[Step]:
         """Roll out, judge what was done, and make what was better than expected more probable."""
@@ -168,27 +194,29 @@ class PolicyGradientLearner(AbstractLearner):
         for _ in range(self.options.num_passes):
             for batch in self._batches(rollout):
                 minimise(self.loss(batch))
+        self._move_temperature(rollout)
         self.num_rollouts.add_(1)
         return steps
 
-    def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
-        """Return log pi(.|s)."""
-        return log_soft_policy(self.actor(state), self.world.log_prior(state), self._unit(state))
+    def distribution(self, state: Shaped[Tensor, "N *O"]) -> AbstractDistribution:
+        """Return pi(.|s)."""
+        return self.actor.distribution(state, self.world.log_prior(state), self.unit(state), self.generator)
 
     def loss(self, batch: Rollout) -> Float[Tensor, ""]:
         """Return what falls when better actions become likelier and the baseline becomes right."""
-        nothing = torch.zeros_like(batch.action)
-        error = self.critic.chosen(batch.state, nothing) - batch.target
-        if self.natural:  # sums, of which the optimizer takes the mean of each entry
+        only = torch.zeros(len(batch.action), dtype=torch.int64, device=batch.action.device)
+        error = self.critic.chosen(batch.state, only) - batch.target
+        if self.natural and isinstance(self.actor, QTable):  # sums: the optimizer takes the mean of each entry
             chosen = self.actor.chosen(batch.state, batch.action)
             return 0.5 * error.square().sum() - (chosen * batch.advantage).sum()
-        logs = self.log_policy(batch.state).gather(-1, batch.action[:, None])[:, 0]
+        logs = self.distribution(batch.state).log_prob(batch.action)
         ratio = (logs - batch.log_prob).exp()
         clipped = ratio.clamp(1 - self.options.clip, 1 + self.options.clip)
         gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
         return 0.5 * error.square().mean() - gain.mean()
 
-    def _unit(self, state: Tensor) -> Tensor:
+    def unit(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
+        """Return what scores are measured in."""
         temperature = self.world.temperature(state)
         return temperature if self.natural else torch.ones_like(temperature)
 
@@ -196,8 +224,7 @@ class PolicyGradientLearner(AbstractLearner):
     def _rolled_out(self) -> list[Step]:
         steps = []
         for _ in range(self.options.rollout):
-            shares = self.log_policy(self.state).exp()
-            action = torch.multinomial(shares, 1, generator=self.generator)[:, 0]
+            action = self.distribution(self.state).sample(self.generator)
             happened, state = self.world.step(action)
             self.state = state.to(self.device)
             steps.append(happened.on(self.state.device))
@@ -209,16 +236,23 @@ class PolicyGradientLearner(AbstractLearner):
         state = torch.stack([step.state for step in steps])
         following = torch.stack([step.next_state for step in steps])
         action = torch.stack([step.action for step in steps])
-        flat = state.flatten(0, 1)
-        logs = self.log_policy(flat).gather(-1, action.flatten()[:, None])[:, 0]
-        prior = self.world.log_prior(flat).gather(-1, action.flatten()[:, None])[:, 0]
-        cost = (self.temperature(flat) * (logs - prior)).view(action.shape)
-        value = self.critic(flat)[:, 0].view(action.shape)
-        after = self.critic(following.flatten(0, 1))[:, 0].view(action.shape)
+        shape = state.shape[:2]
+        flat, done = state.flatten(0, 1), action.flatten(0, 1)
+        logs = self.distribution(flat).log_prob(done)
+        value = self.critic(flat)[:, 0].view(shape)
+        cost = self.temperature(flat) * (logs - self.world.log_prior_of(flat, done))
+        cost = cost.to(value.dtype).view(shape)
+        after = self.critic(following.flatten(0, 1))[:, 0].view(shape)
         found = advantages(steps, cost, value, after, self.world.discount, self.options.trace)
         valid = torch.stack([step.valid for step in steps]).flatten()
-        parts = (flat, action.flatten(), logs, found.flatten(), (found + value).flatten())
+        parts = (flat, done, logs, found.flatten(), (found + value).flatten())
         return Rollout(*(part[valid] for part in parts))
+
+    def _move_temperature(self, rollout: Rollout) -> None:
+        """Step down the dual loss log(temperature) * (entropy - target) (Haarnoja et al. 2018b)."""
+        if self.options.target_entropy is not None:
+            missing = self.options.target_entropy + rollout.log_prob.mean()
+            self.log_factor.add_(self.options.temperature_rate * missing).clamp_(-_MOST_LOG_FACTOR, _MOST_LOG_FACTOR)
 
     def _batches(self, rollout: Rollout) -> list[Rollout]:
         """Return the whole rollout for tables, shuffled minibatches with advantages of unit size for networks."""

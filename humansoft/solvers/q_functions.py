@@ -1,18 +1,96 @@
-"""What soft Q-learning learns: action values as a table or as a network, and how each is moved."""
+"""What is learned from samples: scores of actions, such as their values, as a table or as a network."""
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from humansoft.solvers.bellman import log_soft_policy
+from humansoft.solvers.distributions import AbstractDistribution, Categorical
 
-class AbstractQ(nn.Module, ABC):
-    """Q(s, a) of every action, with parameters to learn."""
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """J actions in each of N states that stand for all there are.
+
+    Attributes:
+        value: [N, J] Q of each.
+        log_volume: [N, J] log of how much of the action space each stands for; 0 where each is one of finitely many.
+        action: [N, J, D] the actions; ``None`` where they are the codes 0 to J - 1.
+        drawn: whether they are an importance sample.
+    """
+
+    value: Float[Tensor, "N J"]
+    log_volume: Float[Tensor, "N J"]
+    action: Float[Tensor, "N J D"] | None = None
+    drawn: bool = False
+
+    def pick(self, place: Int[Tensor, " N"]) -> Shaped[Tensor, "N *D"]:
+        """Return the action at one place in each state."""
+        return place if self.action is None else self.action[torch.arange(len(place), device=place.device), place]
+
+
+class AbstractScores(nn.Module, ABC):
+    """Says what to do in a state, with parameters to learn."""
+
+    @abstractmethod
+    def distribution(
+        self,
+        state: Shaped[Tensor, "N *O"],
+        log_prior: Float[Tensor, "N R"],
+        temperature: Float[Tensor, " N"],
+        generator: torch.Generator,
+    ) -> AbstractDistribution:
+        """Return pi proportional to prior * exp(score / temperature).
+
+        Args:
+            state: in which to act.
+            log_prior: log reference of each action, or the same for all; of a density only uniform ones are known.
+            temperature: in units of the scores.
+            generator: of random nodes, where an integral has to be estimated.
+        """
+
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """Return what it was made with."""
+
+
+class AbstractQ(AbstractScores):
+    """Q(s, a), finitely many actions or not."""
+
+    @abstractmethod
+    def chosen(self, state: Shaped[Tensor, "N *O"], action: Shaped[Tensor, "N *D"]) -> Float[Tensor, " N"]:
+        """Return Q(s, a) of one action in each state, for its gradient."""
+
+    @abstractmethod
+    def choices(
+        self, state: Shaped[Tensor, "N *O"], temperature: Float[Tensor, " N"], generator: torch.Generator
+    ) -> Choices:
+        """Return actions to sum over, for V."""
+
+    @abstractmethod
+    def candidates(
+        self, state: Shaped[Tensor, "N *O"], temperature: Float[Tensor, " N"], generator: torch.Generator
+    ) -> Choices:
+        """Return actions to draw from: together they can be any action."""
+
+    @abstractmethod
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return what turns gradients of a sum of squared errors into steps."""
+
+    def twin(self) -> Self:
+        """Return a copy that no gradient reaches."""
+        return copy.deepcopy(self).requires_grad_(False)
+
+
+class AbstractFiniteQ(AbstractQ):
+    """Q(s, a) of each of finitely many actions."""
 
     @abstractmethod
     def forward(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
@@ -23,20 +101,33 @@ class AbstractQ(nn.Module, ABC):
         values: Tensor = self(state)
         return values.gather(-1, action[:, None])[:, 0]
 
-    @abstractmethod
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Return what turns gradients of a sum of squared errors into steps."""
+    def choices(
+        self, state: Shaped[Tensor, "N *O"], temperature: Float[Tensor, " N"], generator: torch.Generator
+    ) -> Choices:
+        """Return all actions."""
+        value = self(state)
+        return Choices(value, torch.zeros_like(value))
 
-    @abstractmethod
-    def arguments(self) -> dict[str, Any]:
-        """Return what it was made with."""
+    def candidates(
+        self, state: Shaped[Tensor, "N *O"], temperature: Float[Tensor, " N"], generator: torch.Generator
+    ) -> Choices:
+        """Return all actions."""
+        return self.choices(state, temperature, generator)
 
-    def twin(self) -> "AbstractQ":
-        """Return a copy that no gradient reaches."""
-        return copy.deepcopy(self).requires_grad_(False)
+    def distribution(
+        self,
+        state: Shaped[Tensor, "N *O"],
+        log_prior: Float[Tensor, "N R"],
+        temperature: Float[Tensor, " N"],
+        generator: torch.Generator,
+    ) -> Categorical:
+        """Return the soft policy, as precise as the prior is (or as Q is, if that is more)."""
+        value: Tensor = self(state)
+        value = value.to(torch.promote_types(value.dtype, log_prior.dtype))
+        return Categorical(log_soft_policy(value, log_prior.expand_as(value), temperature))
 
 
-class QTable(AbstractQ):
+class QTable(AbstractFiniteQ):
     """A number for each state and action, each with a learning rate that falls with its own visits.
 
     Args:
@@ -78,7 +169,7 @@ class QTable(AbstractQ):
         return RobbinsMonro(self.parameters(), self.patience, self.decay)
 
 
-class QNetwork(AbstractQ):
+class QNetwork(AbstractFiniteQ):
     """A network from observations to action values (float32).
 
     Args:

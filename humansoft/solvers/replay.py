@@ -13,6 +13,8 @@ class Replay(nn.Module):
     Args:
         size: decisions kept; older ones are overwritten.
         example: a state, for its shape and type.
+        reward_dtype: type of rewards, and of continuous actions.
+        num_dimensions: of continuous actions; ``None`` where actions are codes.
 
     Example:
         >>> Replay(100, torch.zeros(4)).state.shape
@@ -20,19 +22,27 @@ class Replay(nn.Module):
     """
 
     state: Shaped[Tensor, "N *O"]
-    action: Int[Tensor, " N"]
+    action: Shaped[Tensor, "N *D"]
     reward: Float[Tensor, " N"]
     next_state: Shaped[Tensor, "N *O"]
     terminated: Bool[Tensor, " N"]
     added: Int[Tensor, ""]
 
-    def __init__(self, size: int, example: Tensor, reward_dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        example: Tensor,
+        reward_dtype: torch.dtype | None = None,
+        num_dimensions: int | None = None,
+    ) -> None:
         """Make room."""
         super().__init__()
         shape, device = (size, *example.shape), example.device
         self.register_buffer("state", torch.zeros(shape, dtype=example.dtype, device=device))
         self.register_buffer("next_state", torch.zeros(shape, dtype=example.dtype, device=device))
-        self.register_buffer("action", torch.zeros(size, dtype=torch.int64, device=device))
+        action = (size,) if num_dimensions is None else (size, num_dimensions)
+        action_dtype = torch.int64 if num_dimensions is None else reward_dtype
+        self.register_buffer("action", torch.zeros(action, dtype=action_dtype, device=device))
         self.register_buffer("reward", torch.zeros(size, dtype=reward_dtype, device=device))
         self.register_buffer("terminated", torch.zeros(size, dtype=torch.bool, device=device))
         self.register_buffer("added", torch.zeros((), dtype=torch.int64, device=device))

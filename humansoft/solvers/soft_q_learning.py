@@ -9,8 +9,10 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from humansoft.errors import ModelError, Problems
-from humansoft.solvers.bellman import action_value, log_soft_policy, policy_of, soft_value
+from humansoft.solvers.bellman import action_value, policy_of, soft_value
+from humansoft.solvers.box_scores import BoxQ
 from humansoft.solvers.convergence import diverged, failure, scaled
+from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.learning import AbstractLearner, Minimise, train
 from humansoft.solvers.problem import Problem
@@ -36,6 +38,8 @@ class SoftQLearning:
         target_every: updates between renewals of the target.
         target_rate: how far the target moves then: 1 copies what was learned, less is Polyak averaging.
         exploration: share of decisions that follow the prior policy instead of what was learned.
+        num_nodes: continuous actions at which Q is asked for an integral over them; by default 32 in 1 dimension,
+            144 in 2, and 256 beyond, where they are an importance sample.
         hidden: sizes of a network's hidden layers; where states are few, Q is a table.
         learning_rate: of a network; each entry of a table has a rate that falls with its visits.
         seed: same seed, same policy; a model has to mean the same whenever it is asked.
@@ -58,6 +62,7 @@ class SoftQLearning:
     target_every: int = 1
     target_rate: float = 1.0
     exploration: float = 1.0
+    num_nodes: int | None = None
     hidden: tuple[int, ...] = (64, 64)
     learning_rate: float = 2e-3
     seed: int = 0
@@ -67,7 +72,8 @@ class SoftQLearning:
         with Problems("SoftQLearning", ModelError) as problems:
             if self.target not in ("soft", "hard"):
                 problems.add(f"target={self.target!r}; it is 'soft' or 'hard'")
-            for name in ("num_steps", "num_walkers", "updates_per_step", "batch_size", "buffer_size", "target_every"):
+            counts = ("num_steps", "num_walkers", "updates_per_step", "batch_size", "buffer_size", "target_every")
+            for name in (*counts, *(["num_nodes"] if self.num_nodes is not None else [])):
                 if getattr(self, name) < 1:
                     problems.add(f"{name}={getattr(self, name)}; it must be at least 1")
             if not 0 < self.target_rate <= 1:
@@ -99,7 +105,12 @@ class SoftQLearning:
             return SoftQLearner(self, world, QTable(world.num_states, world.num_actions), example)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            q = QNetwork(len(example), world.num_actions, self.hidden, self.learning_rate)
+            q: AbstractQ
+            if world.box is not None:
+                edges = (world.box.low, world.box.high)
+                q = BoxQ(len(example), *edges, self.num_nodes, self.hidden, self.learning_rate)
+            else:
+                q = QNetwork(len(example), world.num_actions, self.hidden, self.learning_rate)
         return SoftQLearner(self, world, q, example)
 
     def value(self, problem: Problem, reward: Tensor, temperature: Tensor, start: Tensor | None) -> Outcome:
@@ -120,6 +131,7 @@ class SoftQLearning:
 class SoftQLearner(AbstractLearner):
     """The algorithm itself, for tables and networks, in any world.
 
+    What it sums over and draws from are the actions that Q says stand for all: every one of finitely many, or nodes.
     Whoever drives it says how a loss is minimised (a plain optimizer, or Lightning).
 
     Args:
@@ -136,7 +148,8 @@ class SoftQLearner(AbstractLearner):
         """Start with the target at what Q is now."""
         super().__init__(world, example)
         self.options, self.q, self.target_q = options, q, q.twin()
-        self.replay = Replay(options.buffer_size, example, next(q.parameters()).dtype)
+        num_dimensions = None if world.box is None else world.box.num_dimensions
+        self.replay = Replay(options.buffer_size, example, next(q.parameters()).dtype, num_dimensions)
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64))
 
@@ -163,20 +176,22 @@ class SoftQLearner(AbstractLearner):
         return [happened]
 
     @torch.no_grad()
-    def act(self, state: Tensor) -> Int[Tensor, " W"]:
+    def act(self, state: Tensor) -> Shaped[Tensor, "W *D"]:
         """Draw an action for every walker: from what was learned, or (exploring) from the prior."""
-        log_prior = self.world.log_prior(state)
+        planning = self.planning(self.world.temperature(state))
+        candidates = self.q.candidates(state, planning, self.generator)
+        log_prior = self.world.log_prior(state) + candidates.log_volume
         shares = torch.softmax(log_prior, dim=-1)
         explored = self.options.exploration
         if explored < 1:
-            learned = policy_of(self.q(state), log_prior, self.planning(self.world.temperature(state)))
-            shares = explored * shares + (1 - explored) * learned
-        return torch.multinomial(shares, 1, generator=self.generator)[:, 0]
+            shares = explored * shares + (1 - explored) * policy_of(candidates.value, log_prior, planning)
+        return candidates.pick(torch.multinomial(shares, 1, generator=self.generator)[:, 0])
 
     @torch.no_grad()
-    def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
+    def distribution(self, state: Shaped[Tensor, "N *O"]) -> AbstractDistribution:
         """Return the soft policy of Q, also where the target is hard (plan hard, act softly)."""
-        return log_soft_policy(self.q(state), self.world.log_prior(state), self.world.temperature(state))
+        judged = (self.world.log_prior(state), self.world.temperature(state))
+        return self.q.distribution(state, *judged, self.generator)
 
     def planning(self, temperature: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
         """Return the temperature of the target: 0 for hard Q-learning."""
@@ -187,7 +202,8 @@ class SoftQLearner(AbstractLearner):
         """Return r + discount * V(s'); after a true end V is 0, after a mere cut it is not."""
         following = batch.next_state
         temperature = self.planning(self.world.temperature(following))
-        value = soft_value(self.target_q(following), self.world.log_prior(following), temperature)
+        choices = self.target_q.choices(following, temperature, self.generator)
+        value = soft_value(choices.value, self.world.log_prior(following) + choices.log_volume, temperature)
         return batch.reward + self.world.discount * torch.where(batch.terminated, 0.0, value)
 
     def loss(self, batch: Step) -> Float[Tensor, ""]:

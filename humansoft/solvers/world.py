@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from humansoft.solvers.box import Box
 from humansoft.solvers.problem import Problem
 
 
@@ -16,7 +17,7 @@ class Step:
 
     Attributes:
         state: [W] code, or [W, O] observation, in which it was made.
-        action: [W] what was done.
+        action: [W] code, or [W, D] continuous action, of what was done.
         reward: [W] what it brought.
         next_state: what followed, also where the episode ended with it.
         terminated: true where the world itself ended the episode: nothing comes after, the value is 0.
@@ -25,7 +26,7 @@ class Step:
     """
 
     state: Shaped[Tensor, "W *O"]
-    action: Int[Tensor, " W"]
+    action: Shaped[Tensor, "W *D"]
     reward: Float[Tensor, " W"]
     next_state: Shaped[Tensor, "W *O"]
     terminated: Bool[Tensor, " W"]
@@ -43,7 +44,8 @@ class AbstractWorld(ABC):
     """W walkers in copies of one world; it also knows what a plan is measured against in each state.
 
     Attributes:
-        num_actions: number of actions.
+        num_actions: number of actions, 0 where they are continuous.
+        box: where continuous actions lie.
         num_walkers: W.
         discount: weight of the next step's value.
     """
@@ -51,18 +53,27 @@ class AbstractWorld(ABC):
     num_actions: int
     num_walkers: int
     discount: float
+    box: Box | None = None
 
     @abstractmethod
     def reset(self, seed: int) -> Shaped[Tensor, "W *O"]:
         """Begin anew: after this, the same actions give the same steps."""
 
     @abstractmethod
-    def step(self, action: Int[Tensor, " W"]) -> tuple[Step, Shaped[Tensor, "W *O"]]:
+    def step(self, action: Shaped[Tensor, "W *D"]) -> tuple[Step, Shaped[Tensor, "W *O"]]:
         """Let everybody act once; return what happened and where they are now (in a new episode, where one ended)."""
 
     @abstractmethod
     def log_prior(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
-        """Return the log reference policy; -inf where the action cannot be chosen."""
+        """Return the log reference policy; -inf where the action cannot be chosen.
+
+        Of continuous actions it is a density, the same everywhere in the box: then A is 1.
+        """
+
+    def log_prior_of(self, state: Shaped[Tensor, "N *O"], action: Shaped[Tensor, "N *D"]) -> Float[Tensor, " N"]:
+        """Return the log reference probability (or density) of one action in each state."""
+        prior = self.log_prior(state)
+        return prior[:, 0] if self.box is not None else prior.gather(-1, action[:, None])[:, 0]
 
     @abstractmethod
     def temperature(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:

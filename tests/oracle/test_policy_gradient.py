@@ -114,8 +114,8 @@ def chance_to_get_through(alpha: float, seed: int, world: World, reward: Array) 
     for rollout in range(options.num_steps):
         learner.begin(seed * options.num_steps + rollout)  # whole episodes from the start
         learner.step(minimise)
-    logs = learner.log_policy(torch.arange(length)).detach()
-    return float(logs[:, 1].sum().exp())
+    going_on = torch.ones(length, dtype=torch.int64)
+    return float(learner.distribution(torch.arange(length)).log_prob(going_on).detach().sum().exp())
 
 
 @pytest.mark.slow

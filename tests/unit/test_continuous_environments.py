@@ -1,0 +1,228 @@
+"""Continuous actions in Gymnasium environments: what is learned, what is refused, what is saved and continued."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import humansoft as hs
+from tests.oracle.reference import Array
+
+SHARPNESS, REACH = 4.0, 2.0
+
+
+class Aim(gymnasium.Env):  # type: ignore[type-arg]
+    """One decision, in D dimensions: hit 1.5 times what is seen, at the price SHARPNESS / 2 times the square error.
+
+    The soft policy is a normal around it, cut off at the edges of the box.
+    """
+
+    def __init__(self, size: int = 1, fault: str = "", after: int = 0) -> None:
+        self.size, self.fault, self.after, self.count = size, fault, after, 0
+        spaces = gymnasium.spaces
+        self.observation_space = spaces.Box(-1.0, 1.0, (size,))
+        actions = {
+            "endless": spaces.Box(0.0, np.inf, (size,)),
+            "whole numbers": spaces.Box(0, 5, (size,), dtype=np.int64),
+            "dict": spaces.Dict({"a": spaces.Discrete(2)}),
+        }
+        self.action_space = actions.get(fault, spaces.Box(-REACH, REACH, (size, 1)))
+        if fault == "codes":
+            self.observation_space = spaces.Discrete(3)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.seen = self.np_random.uniform(-0.9, 0.9, self.size).astype(np.float32)
+        return self.seen, {}
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        self.count += 1
+        if self.fault == "raise" and self.count > self.after:
+            raise ConnectionError("the simulator is gone")
+        assert self.action_space.contains(action)
+        reward = -SHARPNESS / 2 * float(((action[:, 0] - 1.5 * self.seen) ** 2).sum())
+        return self.seen.copy(), np.nan if self.fault == "nan" and self.count > self.after else reward, True, False, {}
+
+
+AIM = "humansoft/Aim-v0"
+gymnasium.register(AIM, Aim)
+ALPHA = 0.5
+STD = np.sqrt(ALPHA / SHARPNESS)
+FEW = hs.SoftQLearning.for_environment(
+    num_steps=90, warm_up=5, num_walkers=4, batch_size=32, updates_per_step=1, hidden=(8,), num_nodes=12
+)
+FEW_ROLLOUTS = hs.PolicyGradient.for_environment(num_steps=6, num_walkers=4, rollout=20, num_passes=2, hidden=(8,))
+BOTH = pytest.mark.parametrize("solver", [FEW, FEW_ROLLOUTS], ids=["soft_q_learning", "policy_gradient"])
+
+
+def exact_log_density(seen: Array, action: Array) -> Array:
+    """Return the log density of the soft policy, of normals cut off at the edges of the box."""
+    mean = 1.5 * seen
+    inside = stats.norm.cdf((REACH - mean) / STD) - stats.norm.cdf((-REACH - mean) / STD)
+    logs: Array = (stats.norm.logpdf(action, mean, STD) - np.log(inside)).sum(axis=1)
+    return logs
+
+
+def seen_and_done(size: int, count: int = 200) -> tuple[Array, Array]:
+    """Return observations, and actions that the soft policy would choose."""
+    generator = np.random.default_rng(3)
+    seen = generator.uniform(-0.8, 0.8, size=(count, size))
+    return seen, np.clip(1.5 * seen + STD * generator.normal(size=seen.shape), -1.99, 1.99)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("planner", ["kl", "entropy"])
+def test_soft_q_learning_finds_the_soft_policy_in_any_number_of_dimensions(size: int, planner: Any) -> None:  # noqa: ANN401
+    if size == 2 and planner == "entropy":
+        pytest.skip("nothing that the others do not show")
+    options = hs.SoftQLearning.for_environment(
+        num_steps=400,
+        num_walkers=32,
+        warm_up=20,
+        exploration=0.3,
+        batch_size=128,
+        num_nodes={1: 16, 2: 64, 3: 64}[size],
+    )
+    policy = hs.plan_in(
+        AIM, temperature=ALPHA, seed=1, planner=planner, solver=options, num_epochs=1, discount=0.9, size=size
+    )
+    seen, done = seen_and_done(size)
+    off = policy.log_prob(seen, done) - exact_log_density(seen, done)
+    assert np.sqrt(np.mean(off**2)) < 0.25
+    many = np.repeat(seen, 4, axis=0)
+    drawn = policy.sample(many, np.random.default_rng(1))
+    assert drawn.shape == (800, size)
+    errors = (drawn - 1.5 * many) / STD
+    assert errors.mean() == pytest.approx(0.0, abs=0.2)
+    assert errors.std() == pytest.approx(1.0, abs=0.15)
+    wrong = policy.log_prob_error(seen)
+    assert wrong.shape == (200,)
+    assert (wrong > 0).all()
+    assert wrong.max() < 0.1
+
+
+def test_the_policy_gradient_finds_the_soft_policy() -> None:
+    options = hs.PolicyGradient.for_environment(num_steps=30, num_walkers=32, rollout=40, learning_rate=3e-3)
+    policy = hs.plan_in(AIM, temperature=ALPHA, seed=1, solver=options, num_epochs=1, size=2)
+    seen, done = seen_and_done(2)
+    off = exact_log_density(seen, done) - policy.log_prob(seen, done)
+    assert off.mean() == pytest.approx(
+        0.0, abs=0.1
+    )  # the Kullback-Leibler divergence; a squashed normal is not a cut one
+    assert (policy.log_prob_error(seen) == 0).all()
+
+
+@pytest.mark.parametrize("env_id", [AIM, "CartPole-v1"])
+def test_the_temperature_follows_an_entropy_target(env_id: str) -> None:
+    target = 0.4  # nats
+    options = hs.PolicyGradient.for_environment(
+        num_steps=40, num_walkers=16, rollout=40, learning_rate=3e-3, target_entropy=target, temperature_rate=0.3
+    )
+    policy = hs.plan_in(env_id, temperature=3.0, seed=1, solver=options, num_epochs=1)
+    log = hs.simulate(policy, episodes=200 if env_id == AIM else 5, seed=1, max_steps=200).to_dataframe()
+    seen = log.filter(regex="^state").to_numpy()
+    logs = policy.log_prob(seen, log["action"].to_numpy()[:, None] if env_id == AIM else log["action"].to_numpy())
+    assert -logs.mean() == pytest.approx(target, abs=0.12)
+
+
+@BOTH
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_continuous_policy_acts_and_leaves_a_log_and_is_saved(solver: Any, size: int, tmp_path: Path) -> None:  # noqa: ANN401
+    policy = hs.plan_in(AIM, temperature=ALPHA, seed=1, solver=solver, num_epochs=1, size=size)
+    log = hs.simulate(policy, episodes=30, seed=2)
+    frame = log.to_dataframe()
+    done = frame["action"].to_numpy()[:, None] if size == 1 else frame.filter(regex=r"^action_\d$").to_numpy()
+    assert done.shape == (30, size)
+    assert (np.abs(done) <= REACH).all()
+    if size > 1:
+        assert [tuple(row) for row in done.tolist()] == frame["action"].tolist()
+    seen = frame.filter(regex="^state").to_numpy()
+    paid = -SHARPNESS / 2 * ((done - 1.5 * seen) ** 2).sum(axis=1)
+    np.testing.assert_allclose(frame["reward"], paid, rtol=1e-4)
+    again = hs.EnvironmentPolicy.load(policy.save(tmp_path / "policy"))
+    assert hs.simulate(again, episodes=30, seed=2) == log
+    np.testing.assert_array_equal(again.log_prob(seen, done), policy.log_prob(seen, done))
+    shown = policy.action_distribution(seen[0])
+    assert shown.sum() == pytest.approx(1.0)
+    assert shown.index.nlevels == size
+    assert isinstance(shown, pd.Series)
+    with pytest.raises(hs.errors.ModelError, match="are continuous"):
+        policy.log_prob(seen)
+    with pytest.raises(hs.errors.ModelError, match=rf"have the shape \[30, {size}\] here, not \[30, 2\]"):
+        policy.log_prob(seen, np.zeros((30, 2)))
+    with pytest.raises(hs.errors.ModelError, match="has other actions"):
+        hs.simulate(policy, episodes=1, seed=1, env_id="CartPole-v1")
+
+
+@BOTH
+def test_a_killed_training_goes_on_to_the_very_same_result(solver: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    given = {"temperature": ALPHA, "seed": 5, "solver": solver, "num_epochs": 3, "size": 3}
+    whole = hs.plan_in(AIM, checkpoint=tmp_path / "whole", **given)
+    gymnasium.envs.registration.registry[AIM].kwargs.update(fault="raise", after=33)
+    try:
+        with pytest.raises(ConnectionError, match="the simulator is gone"):
+            hs.plan_in(AIM, checkpoint=tmp_path / "killed", **given)
+    finally:
+        gymnasium.envs.registration.registry[AIM].kwargs.clear()
+    assert (tmp_path / "killed" / "last.ckpt").is_file()
+    after = hs.plan_in(AIM, checkpoint=tmp_path / "killed", **given)
+    seen, done = seen_and_done(3)
+    np.testing.assert_array_equal(after.log_prob(seen, done), whole.log_prob(seen, done))
+    with pytest.raises(hs.errors.RunError, match="environment was 'humansoft/Aim-v0' and is 'Pendulum-v1'"):
+        hs.plan_in(
+            "Pendulum-v1",
+            checkpoint=tmp_path / "whole",
+            **{name: value for name, value in given.items() if name != "size"},
+        )
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("endless", "between finite bounds"),
+        ("whole numbers", "has to hold real numbers"),
+        ("dict", "only Discrete and bounded Box actions"),
+        ("codes", "with continuous actions they have to be a Box"),
+    ],
+)
+def test_spaces_that_cannot_be_learned(fault: str, said: str) -> None:
+    with pytest.raises(hs.errors.TaskError, match=said):
+        hs.plan_in(AIM, temperature=ALPHA, seed=1, fault=fault)
+
+
+@BOTH
+def test_a_reward_that_is_no_number_is_refused(solver: Any) -> None:  # noqa: ANN401
+    with pytest.raises(hs.errors.WorldError, match=r"gave the reward nan in copy \d at step \d+"):
+        hs.plan_in(AIM, temperature=ALPHA, seed=1, solver=solver, num_epochs=1, fault="nan", after=7)
+
+
+def test_options_that_cannot_be() -> None:
+    with pytest.raises(hs.errors.ModelError, match=r"(?s)2 problems.*finite number.*anneal and target_entropy"):
+        hs.PolicyGradient(target_entropy=float("nan"), anneal=0.5)
+    with pytest.raises(hs.errors.ModelError, match="num_nodes=0"):
+        hs.SoftQLearning(num_nodes=0)
+
+
+def pendulum_return(policy: hs.EnvironmentPolicy) -> float:
+    log = hs.simulate(policy, episodes=20, seed=123, env_id="Pendulum-v1").to_dataframe()
+    return float(log.groupby("episode")["reward"].sum().mean())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_pendulum_is_solved_by_soft_q_learning(seed: int) -> None:
+    options = hs.SoftQLearning.for_environment(num_steps=2000, batch_size=128)
+    policy = hs.plan_in("Pendulum-v1", temperature=0.3, seed=seed, discount=0.97, solver=options)
+    assert pendulum_return(policy) > -250  # -1200 at random
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 3])
+def test_pendulum_is_solved_by_the_policy_gradient(seed: int) -> None:
+    options = hs.PolicyGradient.for_environment(num_walkers=32, num_steps=80, batch_size=512)
+    policy = hs.plan_in("Pendulum-v1", temperature=0.1, seed=seed, discount=0.9, solver=options)
+    assert pendulum_return(policy) > -300
