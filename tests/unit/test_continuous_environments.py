@@ -74,11 +74,10 @@ def seen_and_done(size: int, count: int = 200) -> tuple[Array, Array]:
     return seen, np.clip(1.5 * seen + STD * generator.normal(size=seen.shape), -1.99, 1.99)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize("planner", ["kl", "entropy"])
+@pytest.mark.parametrize(
+    ("size", "planner"), [(1, "entropy"), pytest.param(2, "kl", marks=pytest.mark.slow), (3, "kl")]
+)
 def test_soft_q_learning_finds_the_soft_policy_in_any_number_of_dimensions(size: int, planner: Any) -> None:  # noqa: ANN401
-    if size == 2 and planner == "entropy":
-        pytest.skip("nothing that the others do not show")
     options = hs.SoftQLearning.for_environment(
         num_steps=400, num_walkers=32, warm_up=20, exploration=0.3, batch_size=128, num_nodes=16 if size == 1 else 64
     )
