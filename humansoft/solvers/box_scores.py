@@ -131,7 +131,7 @@ class NormalNetwork(AbstractScores):
         >>> one = torch.zeros(1)
         >>> density = actor.distribution(torch.zeros(1, 3), one[None], one, torch.Generator())
         >>> density.weighted(torch.Generator()).probability.shape
-        torch.Size([1, 101])
+        torch.Size([1, 32])
     """
 
     def __init__(

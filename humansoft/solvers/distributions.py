@@ -12,11 +12,10 @@ from torch.nn import functional
 
 from humansoft._types import DTYPE
 from humansoft.solvers.box import Box
-from humansoft.solvers.quadrature import ActionNodes
 
 _HERMITE = 32  # nodes of the expectation over a normal; log(1 - tanh^2) is smooth
 _EDGE = 1 - 1e-12  # of the unit box, where its preimage would be infinite
-_SHOWN = {1: 101, 2: 31}  # nodes in each dimension of a table to look at
+_MOST_GRID_DIMENSIONS = 2
 _DRAWN = 1024  # actions in such a table where a grid would have too many
 
 
@@ -140,17 +139,17 @@ class SquashedNormal(AbstractDistribution):
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e) + stretched).sum(dim=-1) + self.box.log_scale
 
     def weighted(self, generator: torch.Generator) -> Weighted:
-        """Return a grid with the mass of each node, or beyond 2 dimensions draws that count the same."""
-        count, size = len(self.mean), self.box.num_dimensions
-        if size not in _SHOWN:
-            drawn = torch.randn((count, _DRAWN, size), generator=generator, dtype=DTYPE, device=self.mean.device)
-            actions = self.box.from_unit((self.mean[:, None] + self.log_std.exp()[:, None] * drawn).tanh())
-            return Weighted(actions, torch.full((count, _DRAWN), 1 / _DRAWN, dtype=DTYPE, device=self.mean.device))
-        grid = ActionNodes.gauss_legendre(self.box.low, self.box.high, _SHOWN[size])
-        actions = grid.actions.to(self.mean.device).expand(count, -1, -1)
-        spread = SquashedNormal(self.mean[:, None], self.log_std[:, None], self.box)
-        mass = spread.log_prob(actions) + grid.log_volume.to(self.mean.device)
-        return Weighted(actions, torch.softmax(mass, dim=-1))
+        """Return Gauss-Hermite nodes, or beyond 2 dimensions draws that count the same."""
+        count, size, device = len(self.mean), self.box.num_dimensions, self.mean.device
+        if size <= _MOST_GRID_DIMENSIONS:
+            nodes, weights = _hermite(device)
+            normal = torch.cartesian_prod(*[nodes] * size).view(1, -1, size)
+            mass = torch.cartesian_prod(*[weights] * size).view(-1, size).prod(dim=1)
+        else:
+            normal = torch.randn((count, _DRAWN, size), generator=generator, dtype=DTYPE, device=device)
+            mass = torch.full((_DRAWN,), 1 / _DRAWN, dtype=DTYPE, device=device)
+        action = self.box.from_unit((self.mean[:, None] + self.log_std.exp()[:, None] * normal).tanh())
+        return Weighted(action, mass.expand(count, -1))
 
     def log_prob_error(self) -> Float[Tensor, " N"]:
         """Return 0."""

@@ -164,8 +164,8 @@ def _check_spaces(env_id: str, observations: Any, actions: Any) -> None:  # noqa
             problems.add(f"its actions are a {actions}; only Discrete and bounded Box actions can be learned")
         elif kinds[1] == "Box" and Box.of(actions) is None:
             problems.add(
-                f"its actions are a {actions}; a Box has to hold real numbers between finite bounds, low below high: "
-                "gymnasium.wrappers.RescaleAction gives an environment other bounds"
+                f"its actions are a {actions}; a Box has to hold real numbers between finite bounds, low below high "
+                "(gymnasium.wrappers.TransformAction gives an environment another space of actions)"
             )
         if kinds[0] not in ("Discrete", "Box"):
             problems.add(f"its observations are a {observations}; only Discrete and Box can be read")

@@ -25,7 +25,7 @@ class Aim(gymnasium.Env):  # type: ignore[type-arg]
         self.size, self.fault, self.after, self.count = size, fault, after, 0
         spaces = gymnasium.spaces
         self.observation_space = spaces.Box(-1.0, 1.0, (size,))
-        actions = {
+        actions: dict[str, Any] = {
             "endless": spaces.Box(0.0, np.inf, (size,)),
             "whole numbers": spaces.Box(0, 5, (size,), dtype=np.int64),
             "dict": spaces.Dict({"a": spaces.Discrete(2)}),
@@ -74,25 +74,20 @@ def seen_and_done(size: int, count: int = 200) -> tuple[Array, Array]:
     return seen, np.clip(1.5 * seen + STD * generator.normal(size=seen.shape), -1.99, 1.99)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize("planner", ["kl", "entropy"])
+@pytest.mark.parametrize(
+    ("size", "planner"), [(1, "entropy"), pytest.param(2, "kl", marks=pytest.mark.slow), (3, "kl")]
+)
 def test_soft_q_learning_finds_the_soft_policy_in_any_number_of_dimensions(size: int, planner: Any) -> None:  # noqa: ANN401
-    if size == 2 and planner == "entropy":
-        pytest.skip("nothing that the others do not show")
     options = hs.SoftQLearning.for_environment(
-        num_steps=400,
-        num_walkers=32,
-        warm_up=20,
-        exploration=0.3,
-        batch_size=128,
-        num_nodes={1: 16, 2: 64, 3: 64}[size],
+        num_steps=400, num_walkers=32, warm_up=20, exploration=0.3, batch_size=128, num_nodes=16 if size == 1 else 64
     )
     policy = hs.plan_in(
         AIM, temperature=ALPHA, seed=1, planner=planner, solver=options, num_epochs=1, discount=0.9, size=size
     )
     seen, done = seen_and_done(size)
     off = policy.log_prob(seen, done) - exact_log_density(seen, done)
-    assert np.sqrt(np.mean(off**2)) < 0.25
+    assert np.sqrt(np.mean(off**2)) < 0.4
+    assert off.mean() == pytest.approx(0.0, abs=0.15)
     many = np.repeat(seen, 4, axis=0)
     drawn = policy.sample(many, np.random.default_rng(1))
     assert drawn.shape == (800, size)
@@ -108,21 +103,24 @@ def test_soft_q_learning_finds_the_soft_policy_in_any_number_of_dimensions(size:
 def test_the_policy_gradient_finds_the_soft_policy() -> None:
     options = hs.PolicyGradient.for_environment(num_steps=30, num_walkers=32, rollout=40, learning_rate=3e-3)
     policy = hs.plan_in(AIM, temperature=ALPHA, seed=1, solver=options, num_epochs=1, size=2)
-    seen, done = seen_and_done(2)
-    off = exact_log_density(seen, done) - policy.log_prob(seen, done)
-    assert off.mean() == pytest.approx(
-        0.0, abs=0.1
-    )  # the Kullback-Leibler divergence; a squashed normal is not a cut one
+    seen = np.repeat(seen_and_done(2)[0], 20, axis=0)
+    done = policy.sample(seen, np.random.default_rng(1))
+    # The Kullback-Leibler divergence is what it gives up, in temperatures; a squashed normal is not quite a cut one.
+    divergence = (policy.log_prob(seen, done) - exact_log_density(seen, done)).mean()
+    assert 0 < divergence < 0.2
+    errors = (done - 1.5 * seen) / STD
+    assert errors.mean() == pytest.approx(0.0, abs=0.15)
+    assert errors.std() == pytest.approx(1.0, abs=0.15)
     assert (policy.log_prob_error(seen) == 0).all()
 
 
-@pytest.mark.parametrize("env_id", [AIM, "CartPole-v1"])
-def test_the_temperature_follows_an_entropy_target(env_id: str) -> None:
+@pytest.mark.parametrize(("env_id", "temperature", "rate"), [(AIM, 3.0, 0.3), ("CartPole-v1", 1.0, 1.0)])
+def test_the_temperature_follows_an_entropy_target(env_id: str, temperature: float, rate: float) -> None:
     target = 0.4  # nats
     options = hs.PolicyGradient.for_environment(
-        num_steps=40, num_walkers=16, rollout=40, learning_rate=3e-3, target_entropy=target, temperature_rate=0.3
+        num_steps=40, num_walkers=16, rollout=40, learning_rate=3e-3, target_entropy=target, temperature_rate=rate
     )
-    policy = hs.plan_in(env_id, temperature=3.0, seed=1, solver=options, num_epochs=1)
+    policy = hs.plan_in(env_id, temperature=temperature, seed=1, solver=options, num_epochs=1)
     log = hs.simulate(policy, episodes=200 if env_id == AIM else 5, seed=1, max_steps=200).to_dataframe()
     seen = log.filter(regex="^state").to_numpy()
     logs = policy.log_prob(seen, log["action"].to_numpy()[:, None] if env_id == AIM else log["action"].to_numpy())
