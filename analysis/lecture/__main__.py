@@ -18,12 +18,13 @@ from analysis.lecture import (
     mistakes,
     policy_gradient,
     q_learning,
+    samples,
 )
 from analysis.lecture.claims import Args, Claim, table_of
 from analysis.rows import finish, parsed
 from humansoft.threads import one_thread
 
-GROUPS = (q_learning, policy_gradient, collapse, bridge, fine_tuning, benefits, limits, mistakes, inference)
+GROUPS = (q_learning, policy_gradient, collapse, samples, bridge, fine_tuning, benefits, limits, mistakes, inference)
 
 
 @one_thread()

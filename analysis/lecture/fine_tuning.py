@@ -13,6 +13,7 @@ from analysis.lecture.policies import first_best, hard_plan
 from analysis.rows import Row
 from humansoft._types import DTYPE
 from humansoft.solvers.bellman import policy_value
+from humansoft.solvers.problem import Problem
 
 START, TARGET = (4, 4), (8, 4)
 SUCCESS, MOST_STEPS = 0.9, 6_000
@@ -38,13 +39,18 @@ def pretrained() -> dict[str, Tensor]:
     return {**found, "scratch": scratch, f"any_best/slips_{SLIPS[0]}": control, **slipping}
 
 
-def successes(policy: Tensor) -> Iterator[float]:
-    """Yield the probability of leaving by the target, before each step of the exact gradient towards it."""
+def towards_target() -> tuple[Problem, Tensor, int]:
+    """Return the room, the reward [S, A] of leaving by the target, and the start."""
     task = hs.Task.grid(ROOM, discount=0.95)
     start, target = task.states.encode([START, TARGET])
     problem = hs.plan(task, {"step": -1.0}, planner="entropy").expansion.problem
+    return problem, ((problem.successors[..., 0] == int(target)) & problem.playable).to(DTYPE), int(start)
+
+
+def successes(policy: Tensor) -> Iterator[float]:
+    """Yield the probability of leaving by the target, before each step of the exact gradient towards it."""
+    problem, reward, start = towards_target()
     certain, cold = dataclasses.replace(problem, discount=1.0), torch.zeros(len(policy), dtype=DTYPE)
-    reward = ((problem.successors[..., 0] == int(target)) & problem.playable).to(DTYPE)
     logits = torch.where(problem.playable, policy.log(), 0.0)
     acting = problem.playable.to(DTYPE)
     while True:

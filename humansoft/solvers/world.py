@@ -106,7 +106,7 @@ class SampledProblem(AbstractWorld):
         """Look up once what cannot change."""
         self.num_actions, self.discount = problem.log_prior.shape[1], problem.discount
         self.problem, self.num_walkers, self.restart = problem, num_walkers, restart
-        self._reward, self._temperature = reward, temperature
+        self.reward, self._temperature = reward, temperature
         self._cumulative = problem.probabilities.cumsum(dim=-1)
         self._going = problem.playable.any(dim=-1)
         self._starts = self._going.nonzero()[:, 0] if starts is None else starts
@@ -116,7 +116,7 @@ class SampledProblem(AbstractWorld):
     def reset(self, seed: int) -> Shaped[Tensor, "W *O"]:
         """Put every walker somewhere."""
         self._generator.manual_seed(seed)
-        self._state = self._somewhere()
+        self._state = self.somewhere()
         return self._state
 
     def step(self, action: Int[Tensor, " W"]) -> tuple[Step, Shaped[Tensor, "W *O"]]:
@@ -127,9 +127,9 @@ class SampledProblem(AbstractWorld):
         following = self.problem.successors[state, action, drawn]
         terminated = ~self._going[following]
         truncated = ~terminated & (self._uniform() < self.restart)
-        self._state = torch.where(terminated | truncated, self._somewhere(), following)
+        self._state = torch.where(terminated | truncated, self.somewhere(), following)
         valid = torch.ones_like(terminated)
-        return Step(state, action, self._reward[state, action], following, terminated, truncated, valid), self._state
+        return Step(state, action, self.reward[state, action], following, terminated, truncated, valid), self._state
 
     def log_prior(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Return the problem's."""
@@ -141,8 +141,9 @@ class SampledProblem(AbstractWorld):
 
     def _uniform(self) -> Tensor:
         return torch.rand(
-            self.num_walkers, generator=self._generator, dtype=self._reward.dtype, device=self.problem.device
+            self.num_walkers, generator=self._generator, dtype=self.reward.dtype, device=self.problem.device
         )
 
-    def _somewhere(self) -> Tensor:
+    def somewhere(self) -> Int[Tensor, " W"]:
+        """Return where walks begin."""
         return self._starts[(self._uniform() * len(self._starts)).long()]

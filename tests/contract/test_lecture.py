@@ -18,6 +18,7 @@ from analysis.lecture import (
     mistakes,
     policy_gradient,
     q_learning,
+    samples,
 )
 from analysis.lecture.claims import Args, Claim, at_least, at_most, table_of, zero
 from analysis.rows import Row
@@ -27,6 +28,7 @@ GROUPS = {
     q_learning: ["A2", "A3", "A3b", "A3c", "A4", "A6"],
     policy_gradient: ["B1", "B2", "B3", "B3b", "B4", "B6"],
     collapse: ["B5x"],
+    samples: ["A1", "A5", "A5b", "B5", "B5b", "B6s", "D2"],
     bridge: ["C1", "C2", "C3", "C4", "C5"],
     fine_tuning: ["D2x"],
     benefits: ["D2b", "D3", "D4", "S14"],
@@ -36,7 +38,11 @@ GROUPS = {
 }
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__.rpartition(".")[2])
+@pytest.mark.parametrize(
+    "group",
+    [pytest.param(group, marks=pytest.mark.slow if group is samples else ()) for group in GROUPS],
+    ids=lambda group: group.__name__.rpartition(".")[2],
+)
 def test_every_claim_holds(group: ModuleType) -> None:
     claims = list(group.claims(Args(quick=True)))
     assert [claim.number for claim in claims] == GROUPS[group]
