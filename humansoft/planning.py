@@ -140,4 +140,4 @@ def plan_in(
     identity = {**given, "planner": planner, "num_epochs": num_epochs, **dataclasses.asdict(chosen)}
     module = PolicyLearner(learner, num_epochs, max(chosen.num_steps // num_epochs, 1), seed, identity)
     run_training(module, None if checkpoint is None else Path(checkpoint), progress, trainer)
-    return EnvironmentPolicy(env_id, options, learner.scores.cpu(), temperature if learner.scores_are_rewards else 1.0)
+    return EnvironmentPolicy(env_id, options, learner.scores.cpu(), learner.score_unit(temperature))

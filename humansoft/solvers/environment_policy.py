@@ -17,7 +17,7 @@ from humansoft.errors import ModelError, Problems, RunError
 from humansoft.solvers.policy import drawn
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
 
-FORMAT = 1
+FORMAT = 2
 _KINDS: dict[str, type[AbstractQ]] = {"QTable": QTable, "QNetwork": QNetwork}
 _TENSORS, _RECORD = "tensors.safetensors", "policy.json"
 

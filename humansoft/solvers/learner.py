@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from humansoft.errors import Problems, RunError
-from humansoft.solvers.learning import AbstractLearner
+from humansoft.solvers.learning import AbstractLearner, lower_rate
 from humansoft.solvers.world import Step
 
 _SHOW_EVERY = 20  # steps between two looks at how it goes
@@ -55,6 +55,8 @@ class PolicyLearner(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_index: int) -> None:  # noqa: ANN401
         """Take one step of the algorithm."""
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        lower_rate(optimizer, self.learner.rate_left())
         self.returns.add(self.learner.step(self._minimise))
         if batch_index % _SHOW_EVERY == 0:
             self.log_dict({"return": self.returns.latest(), **self.learner.progress()}, prog_bar=True, batch_size=1)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Shaped
@@ -13,6 +14,9 @@ from humansoft.solvers.world import AbstractWorld, Step
 Minimise = Callable[[Tensor], None]
 """Takes one step down a loss."""
 
+Temperature = TypeVar("Temperature", float, Tensor)
+"""One, or one for each decision."""
+
 
 class AbstractLearner(nn.Module, ABC):
     """An algorithm with everything it has learned and remembers: its state dictionary is a complete checkpoint.
@@ -23,9 +27,6 @@ class AbstractLearner(nn.Module, ABC):
         world: where to act.
         example: a state of the world, for its shape and type.
     """
-
-    scores_are_rewards: bool = True
-    """Whether scores are divided by the temperature, or are logarithms already."""
 
     def __init__(self, world: AbstractWorld, example: Tensor) -> None:
         """Stand in the world, before the first episode."""
@@ -60,6 +61,14 @@ class AbstractLearner(nn.Module, ABC):
     def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Return log pi(.|s) of what was learned so far."""
 
+    def score_unit(self, temperature: Temperature) -> Temperature:
+        """Return by what scores are to be divided, so that they are logarithms, for people of a temperature."""
+        return temperature
+
+    def rate_left(self) -> float:
+        """Return the share of the learning rate that is left; it may fall while training."""
+        return 1.0
+
     def temperature(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
         """Return the temperature at which it acts now."""
         return self.world.temperature(state)
@@ -83,10 +92,19 @@ def minimiser(optimizer: torch.optim.Optimizer) -> Minimise:
     return minimise
 
 
+def lower_rate(optimizer: torch.optim.Optimizer, left: float) -> None:
+    """Leave a share of an optimizer's learning rate (those of stochastic approximation fall by themselves)."""
+    for group in optimizer.param_groups:
+        if "lr" in group:
+            group["lr"] = left * group.setdefault("initial_lr", group["lr"])
+
+
 def train(learner: AbstractLearner, num_steps: int, seed: int) -> None:
     """Let a learner act and learn for some steps of one training, driven by its own optimizer."""
     learner.begin(seed)
-    minimise = minimiser(learner.optimizer())
+    optimizer = learner.optimizer()
+    minimise = minimiser(optimizer)
     with torch.enable_grad():
         for _ in range(num_steps):
+            lower_rate(optimizer, learner.rate_left())
             learner.step(minimise)

@@ -13,7 +13,7 @@ from humansoft.solvers.advantages import Rollout, advantages
 from humansoft.solvers.bellman import action_value, log_soft_policy, soft_value
 from humansoft.solvers.convergence import diverged, failure, scaled
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
-from humansoft.solvers.learning import AbstractLearner, Minimise, train
+from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable, RobbinsMonro
 from humansoft.solvers.solution import Outcome, SolveStatus
@@ -138,7 +138,7 @@ class PolicyGradientLearner(AbstractLearner):
         """Start from the prior, or near it."""
         super().__init__(world, example)
         self.options, self.actor, self.critic = options, actor, critic
-        self.natural = self.scores_are_rewards = options.natural and isinstance(actor, QTable)
+        self.natural = options.natural and isinstance(actor, QTable)
         self.register_buffer("num_rollouts", torch.zeros((), dtype=torch.int64))
 
     @property
@@ -173,7 +173,8 @@ class PolicyGradientLearner(AbstractLearner):
 
     def log_policy(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Return log pi(.|s)."""
-        return log_soft_policy(self.actor(state), self.world.log_prior(state), self._unit(state))
+        unit = self.score_unit(self.world.temperature(state))
+        return log_soft_policy(self.actor(state), self.world.log_prior(state), unit)
 
     def loss(self, batch: Rollout) -> Float[Tensor, ""]:
         """Return what falls when better actions become likelier and the baseline becomes right."""
@@ -188,9 +189,15 @@ class PolicyGradientLearner(AbstractLearner):
         gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
         return 0.5 * error.square().mean() - gain.mean()
 
-    def _unit(self, state: Tensor) -> Tensor:
-        temperature = self.world.temperature(state)
-        return temperature if self.natural else torch.ones_like(temperature)
+    def score_unit(self, temperature: Temperature) -> Temperature:
+        """Return the temperature for natural scores; the others are logarithms already."""
+        return temperature if self.natural else temperature**0
+
+    def rate_left(self) -> float:
+        """Return the share of the learning rate that is left, which falls in a straight line for networks."""
+        if isinstance(self.actor, QTable):
+            return 1.0
+        return max(0.0, 1.0 - int(self.num_rollouts) / self.options.num_steps)
 
     @torch.no_grad()
     def _rolled_out(self) -> list[Step]:
@@ -201,6 +208,9 @@ class PolicyGradientLearner(AbstractLearner):
             happened, state = self.world.step(action)
             self.state = state.to(self.device)
             steps.append(happened.on(self.state.device))
+        seen = torch.cat([step.state[step.valid] for step in steps])
+        for net in (self.actor, self.critic):
+            net.show(seen)
         return steps
 
     @torch.no_grad()

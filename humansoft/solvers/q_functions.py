@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from humansoft.solvers.standardised import Standardised
+
 
 class AbstractQ(nn.Module, ABC):
     """Q(s, a) of every action, with parameters to learn."""
@@ -30,6 +32,9 @@ class AbstractQ(nn.Module, ABC):
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""
+
+    def show(self, state: Shaped[Tensor, "N *O"]) -> None:
+        """Learn what observations look like, before anything is learned from them; a table has no use for it."""
 
     def twin(self) -> "AbstractQ":
         """Return a copy that no gradient reaches."""
@@ -79,7 +84,7 @@ class QTable(AbstractQ):
 
 
 class QNetwork(AbstractQ):
-    """A network from observations to action values (float32).
+    """A network from observations, in units of their spread, to action values (float32).
 
     Args:
         num_inputs: O, numbers of an observation.
@@ -98,12 +103,22 @@ class QNetwork(AbstractQ):
         """Draw the weights from torch's global generator."""
         super().__init__()
         self.sizes, self.learning_rate = (num_inputs, *hidden, num_actions), learning_rate
-        self.layers = layers(self.sizes)
+        self.scale, self.layers = Standardised(num_inputs), layers(self.sizes)
 
     def forward(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Run the network."""
-        values: Tensor = self.layers(state)
+        values: Tensor = self.layers(self.scale(state))
         return values
+
+    def show(self, state: Shaped[Tensor, "N *O"]) -> None:
+        """Measure inputs in their standard deviations."""
+        self.scale.show(state)
+
+    def twin(self) -> "QNetwork":
+        """Return a copy that no gradient reaches and that measures its inputs as this one does."""
+        twin = copy.deepcopy(self).requires_grad_(False)
+        twin.scale = self.scale
+        return twin
 
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""

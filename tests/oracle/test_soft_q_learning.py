@@ -47,7 +47,7 @@ def one_update(target: str, q: Array, alpha: float, batch: Step, problem: Proble
     learner, _ = learner_of(options, problem, reward, np.full(len(reward), alpha))
     for table in (learner.q, learner.target_q):
         table.table.data.copy_(torch.from_numpy(q.reshape(-1, 1)))
-    minimiser(learner.q.optimizer())(learner.loss(batch))
+    minimiser(learner.q.optimizer())(learner.loss(batch.state, batch.action, learner.target(batch)))
     found: Array = learner.q.table.detach().numpy().reshape(reward.shape)
     return found
 
