@@ -40,7 +40,8 @@ class PolicyGradient:
         anneal: share of training over which the temperature falls to 0 in a straight line; 0 keeps it.
         natural: whether tables follow the natural gradient (else the ordinary one, by plain steps).
         hidden: sizes of a network's hidden layers.
-        learning_rate: of networks, and of plain steps in tables.
+        learning_rate: of networks, at first: it falls to 0 in a straight line while training; and of plain steps
+            in tables.
         seed: same seed, same policy; a model has to mean the same whenever it is asked.
 
     Example:
@@ -80,7 +81,14 @@ class PolicyGradient:
     @classmethod
     def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes
         """Return options for environments, where decisions are dear and scores are a network, with some ``changes``."""
-        given = {"num_steps": 100, "num_walkers": 8, "rollout": 64, "trace": 0.95, "num_passes": 10}
+        given = {
+            "num_steps": 100,
+            "num_walkers": 16,
+            "rollout": 32,
+            "trace": 0.9,
+            "num_passes": 10,
+            "learning_rate": 3e-3,
+        }
         return cls(**{**given, **changes})
 
     def learner_in(self, world: GymnasiumWorld) -> "PolicyGradientLearner":
