@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from humansoft.errors import ModelError, Problems, RunError
 from humansoft.solvers.policy import drawn
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
+from humansoft.solvers.temperature_range import QAtTemperature
 
 FORMAT = 2
-_KINDS: dict[str, type[AbstractQ]] = {"QTable": QTable, "QNetwork": QNetwork}
+_KINDS: dict[str, type[AbstractQ]] = {"QTable": QTable, "QNetwork": QNetwork, "QAtTemperature": QAtTemperature}
 _TENSORS, _RECORD = "tensors.safetensors", "policy.json"
 
 

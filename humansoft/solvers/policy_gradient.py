@@ -17,6 +17,7 @@ from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, t
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable, RobbinsMonro
 from humansoft.solvers.solution import Outcome, SolveStatus
+from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
 
 
@@ -91,7 +92,7 @@ class PolicyGradient:
         }
         return cls(**{**given, **changes})
 
-    def learner_in(self, world: GymnasiumWorld) -> "PolicyGradientLearner":
+    def learner_in(self, world: GymnasiumWorld | RangeWorld) -> "PolicyGradientLearner":
         """Return a learner for an environment: tables where its observations are codes, networks else."""
         example = world.reset(self.seed)[0]
         if world.num_states is not None:

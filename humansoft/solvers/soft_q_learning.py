@@ -17,6 +17,7 @@ from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
 from humansoft.solvers.replay import Replay
 from humansoft.solvers.solution import Outcome, SolveStatus
+from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
 
 
@@ -97,7 +98,7 @@ class SoftQLearning:
             "num_walkers": 8,
             "rollout": 4,
             "updates_per_step": 8,
-            "batch_size": 256,
+            "batch_size": 128,
             "buffer_size": 50_000,
             "warm_up": 30,
             "target_every": 8,
@@ -109,7 +110,7 @@ class SoftQLearning:
         }
         return cls(**{**given, **changes})
 
-    def learner_in(self, world: GymnasiumWorld) -> "SoftQLearner":
+    def learner_in(self, world: GymnasiumWorld | RangeWorld) -> "SoftQLearner":
         """Return a learner for an environment: a table where its observations are codes, a network else."""
         example = world.reset(self.seed)[0]
         if world.num_states is not None:
@@ -198,7 +199,7 @@ class SoftQLearner(AbstractLearner):
         """
         every, size = self.options.target_every, self.options.batch_size
         count = min(most, every - int(self.num_updates) % every)
-        drawn = self.replay.sample(count * size, self.generator)
+        drawn = self.world.varied(self.replay.sample(count * size, self.generator), self.generator)
         targets = self.target(drawn)
         for part in torch.arange(count * size, device=targets.device).view(count, size):
             minimise(self.loss(drawn.state[part], drawn.action[part], targets[part]))
