@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.solvers.policy import Policy as Policy
     from humansoft.solvers.policy_gradient import PolicyGradient as PolicyGradient
     from humansoft.solvers.soft_q_learning import SoftQLearning as SoftQLearning
+    from humansoft.solvers.temperature_policy import TemperaturePolicy as TemperaturePolicy
     from humansoft.tasks.changes import block as block
     from humansoft.tasks.changes import link as link
     from humansoft.tasks.task import Task as Task
@@ -87,6 +88,7 @@ _HOME = {
     "SoftQLearning": "solvers.soft_q_learning",
     "TableReward": "rewards.table",
     "Task": "tasks.task",
+    "TemperaturePolicy": "solvers.temperature_policy",
     "ValueIteration": "solvers.fixed_point",
     "block": "tasks.changes",
     "check": "checking",

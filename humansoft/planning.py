@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from humansoft.solvers.environment_policy import EnvironmentPolicy
 from humansoft.solvers.exact import SAMPLED_SOLVERS, SampledSolver, Solver
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.policy import Policy
+from humansoft.solvers.q_functions import QNetwork
+from humansoft.solvers.temperature_policy import TemperaturePolicy
+from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.tasks.task import Task
 from humansoft.temperature import PerSubject
 from humansoft.threads import one_thread
@@ -71,11 +74,19 @@ def plan(
     return bound.policy_on(bound.subjects, row, bound.expand(np.repeat(row, len(task.states)), everywhere))
 
 
+@overload
+def plan_in(env_id: str, *, temperature: float, seed: int, **others: Any) -> EnvironmentPolicy: ...  # noqa: ANN401
+
+
+@overload
+def plan_in(env_id: str, *, temperature: tuple[float, float], seed: int, **others: Any) -> TemperaturePolicy: ...  # noqa: ANN401
+
+
 @one_thread()
 def plan_in(
     env_id: str,
     *,
-    temperature: float,
+    temperature: float | tuple[float, float],
     seed: int,
     discount: float = 0.99,
     planner: Literal["kl", "entropy"] = "kl",
@@ -83,9 +94,9 @@ def plan_in(
     num_epochs: int = 5,
     checkpoint: str | Path | None = None,
     progress: bool = False,
-    trainer: Any = None,  # noqa: ANN401 - a Lightning Trainer, which is not imported for its type
-    **options: Any,  # noqa: ANN401 - of the environment
-) -> EnvironmentPolicy:
+    trainer: Any = None,  # a Lightning Trainer, which is not imported for its type
+    **options: Any,  # of the environment
+) -> EnvironmentPolicy | TemperaturePolicy:
     """Learn a policy by acting in a Gymnasium environment, whose reward is the reward.
 
     Training is divided into epochs. Each begins with new episodes, so that a run that was killed goes on from its
@@ -93,7 +104,8 @@ def plan_in(
 
     Args:
         env_id: id of the environment; its actions are finitely many (Discrete) or continuous (a bounded Box).
-        temperature: in units of the environment's reward.
+        temperature: in units of the environment's reward; with the smallest and the largest of a range, one network
+            learns the policies of all temperatures between them (of finitely many actions).
         seed: same seed, same policy.
         discount: weight of the next step's value.
         planner: "kl" or "entropy"; without a horizon and ends they differ by a constant only. Continuous actions
@@ -106,12 +118,14 @@ def plan_in(
         **options: passed to the environment.
 
     Returns:
-        The policy; :func:`humansoft.simulate` lets it act in the environment.
+        The policy; :func:`humansoft.simulate` lets it act in the environment. Of a range of temperatures, the policy
+        at each is ``policy.at(temperature)``.
 
     Raises:
         TaskError: no such environment, or actions or observations that cannot be handled.
         ModelError: a temperature, discount or number that is not possible; all of them at once.
         WorldError: the environment gave a reward or an observation that is not a finite number.
+        SolveError: learning diverged.
         RunError: the checkpoint belongs to another training.
 
     Example:
@@ -122,9 +136,38 @@ def plan_in(
     """
     from humansoft.solvers.learner import PolicyLearner, run_training  # Lightning takes five seconds to import
 
+    _refuse_impossible(temperature, discount, planner, num_epochs, solver)
+    chosen = SAMPLED_SOLVERS[solver].for_environment() if isinstance(solver, str) else solver
+    chosen = dataclasses.replace(chosen, seed=seed)
+    one = 1.0 if isinstance(temperature, tuple) else temperature
+    world = GymnasiumWorld(env_id, chosen.num_walkers, discount, one, planner, options)
+    learner = chosen.learner_in(RangeWorld(world, *temperature) if isinstance(temperature, tuple) else world)
+    given = {"environment": env_id, "options": options, "temperature": temperature, "discount": discount}
+    identity = {**given, "planner": planner, "num_epochs": num_epochs, **dataclasses.asdict(chosen)}
+    module = PolicyLearner(learner, num_epochs, max(chosen.num_steps // num_epochs, 1), seed, identity)
+    run_training(module, None if checkpoint is None else Path(checkpoint), progress, trainer)
+    scores = learner.scores.cpu()
+    if not isinstance(temperature, tuple):
+        return EnvironmentPolicy(env_id, options, scores, learner.score_unit(temperature), seed)
+    assert isinstance(scores, QNetwork)  # temperatures are numbers, which no table looks up
+    unit = learner.score_unit(1.0) if learner.score_unit(2.0) != learner.score_unit(1.0) else None
+    return TemperaturePolicy(env_id, options, scores, world.num_states, *temperature, score_unit=unit)
+
+
+def _refuse_impossible(
+    temperature: float | tuple[float, float],
+    discount: float,
+    planner: str,
+    num_epochs: int,
+    solver: SampledSolver | str,
+) -> None:
+    """Refuse what cannot be learned, all of it at once."""
     with Problems("plan_in", ModelError) as problems:
-        if not (temperature > 0 and np.isfinite(temperature)):
-            problems.add(f"temperature={temperature}; it must be a finite number above 0")
+        ends = temperature if isinstance(temperature, tuple) else (temperature,)
+        if len(ends) > 2 or not all(end > 0 and np.isfinite(end) for end in ends):
+            problems.add(f"temperature={temperature}; it must be a finite number above 0, or the two ends of a range")
+        elif list(ends) != sorted(set(ends)) or not ends:
+            problems.add(f"temperature={temperature}; a range goes from its smallest to its largest temperature")
         if not 0 <= discount <= 1:
             problems.add(f"discount={discount}; it lies between 0 and 1")
         if planner not in ("kl", "entropy"):
@@ -133,13 +176,3 @@ def plan_in(
             problems.add(f"num_epochs={num_epochs}; it must be at least 1")
         if isinstance(solver, str) and solver not in SAMPLED_SOLVERS:
             problems.add(f"there is no solver {solver!r} here.{did_you_mean(solver, SAMPLED_SOLVERS)}")
-    chosen = SAMPLED_SOLVERS[solver].for_environment() if isinstance(solver, str) else solver
-    chosen = dataclasses.replace(chosen, seed=seed)
-    world = GymnasiumWorld(env_id, chosen.num_walkers, discount, temperature, planner, options)
-    learner = chosen.learner_in(world)
-    given = {"environment": env_id, "options": options, "temperature": temperature, "discount": discount}
-    identity = {**given, "planner": planner, "num_epochs": num_epochs, **dataclasses.asdict(chosen)}
-    module = PolicyLearner(learner, num_epochs, max(chosen.num_steps // num_epochs, 1), seed, identity)
-    run_training(module, None if checkpoint is None else Path(checkpoint), progress, trainer)
-    unit = temperature if learner.scores_are_rewards else 1.0
-    return EnvironmentPolicy(env_id, options, learner.scores.cpu(), unit, seed)

@@ -15,6 +15,7 @@ REQUIREMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "imitation": ((TORCH,), ("imitation==1.0.1",)),
     "msdm": ((TORCH,), ("msdm==0.11",)),
     "quantecon": (("quantecon>=0.11",),),
+    "stable_baselines3": ((TORCH,), ("stable-baselines3==2.9.2", "gymnasium[box2d]==1.4.0")),
 }
 """What each environment holds, in the order of installation."""
 

@@ -64,7 +64,8 @@ def rows_of(
         if system == HUMANSOFT and not quick and wall is not None and peak is not None:
             detail["bar_met"] = workload.bar.is_met(wall, peak)
         rows.append(Row(workload.name, system, wall, cpu, peak, _ratio(wall, ours), detail))
-    rows.append(_physical(workload, workload.limit(sizes), machine, ours, common))
+    if workload.limit is not None:
+        rows.append(_physical(workload, workload.limit(sizes), machine, ours, common))
     return rows
 
 

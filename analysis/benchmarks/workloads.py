@@ -93,7 +93,7 @@ class Workload:
         make: writes the instance.
         full: its size.
         quick: its size under ``--quick``.
-        limit: what nobody can do without.
+        limit: what nobody can do without; ``None`` where that is nothing that can be said.
         warm: size of the instance done once before the clock starts; ``None``: a fresh process.
         in_quick: whether ``--quick`` alone includes it.
     """
@@ -105,7 +105,7 @@ class Workload:
     make: Make
     full: Shape
     quick: Shape
-    limit: Callable[[Sizes], Limit]
+    limit: Callable[[Sizes], Limit] | None
     warm: Shape | None = None
     in_quick: bool = True
 

@@ -62,7 +62,7 @@ def only_the_target() -> Claim:
         for scores in (learner.q, learner.target_q):
             next(scores.parameters()).data.copy_(torch.from_numpy(start))
         batch, _ = learner.world.step(learner.act(learner.state))
-        minimiser(learner.q.optimizer())(learner.loss(batch))
+        minimiser(learner.q.optimizer())(learner.loss(batch.state, batch.action, learner.target(batch)))
         return table_of(learner, world)
 
     hard = updated("hard", 1e-8)
@@ -91,7 +91,8 @@ def whole_algorithm(quick: bool) -> Claim:
     for _ in range(options.warm_up):
         learner.step(minimise)
     for _ in range(updates):
-        minimise(learner.loss(learner.replay.sample(size, learner.generator)))
+        batch = learner.replay.sample(size, learner.generator)
+        minimise(learner.loss(batch.state, batch.action, learner.target(batch)))
         learner.renew_target()
     q = table_of(learner, world)
     seen = dataclasses.replace(world, transition=empirical(learner, world))

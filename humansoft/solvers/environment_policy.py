@@ -18,9 +18,12 @@ from humansoft.errors import ModelError, Problems, RunError
 from humansoft.solvers.box_scores import BoxQ, NormalNetwork
 from humansoft.solvers.distributions import AbstractDistribution, Categorical
 from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable
+from humansoft.solvers.temperature_range import QAtTemperature
 
-FORMAT = 1
-_KINDS: dict[str, type[AbstractScores]] = {kind.__name__: kind for kind in (QTable, QNetwork, BoxQ, NormalNetwork)}
+FORMAT = 2
+_KINDS: dict[str, type[AbstractScores]] = {
+    kind.__name__: kind for kind in (QTable, QNetwork, QAtTemperature, BoxQ, NormalNetwork)
+}
 _TENSORS, _RECORD = "tensors.safetensors", "policy.json"
 
 

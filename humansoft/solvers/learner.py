@@ -13,8 +13,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from humansoft.errors import Problems, RunError
-from humansoft.solvers.learning import AbstractLearner
+from humansoft.errors import Problems, RunError, SolveError
+from humansoft.solvers.learning import AbstractLearner, lower_rate, shorten_gradient
 from humansoft.solvers.world import Step
 
 _SHOW_EVERY = 20  # steps between two looks at how it goes
@@ -55,6 +55,8 @@ class PolicyLearner(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_index: int) -> None:  # noqa: ANN401
         """Take one step of the algorithm."""
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        lower_rate(optimizer, self.learner.rate_left())
         self.returns.add(self.learner.step(self._minimise))
         if batch_index % _SHOW_EVERY == 0:
             self.log_dict({"return": self.returns.latest(), **self.learner.progress()}, prog_bar=True, batch_size=1)
@@ -80,9 +82,15 @@ class PolicyLearner(pl.LightningModule):
                     problems.add(f"{name} was {before.get(name)!r} and is {self.identity.get(name)!r}")
 
     def _minimise(self, loss: Tensor) -> None:
+        if not bool(torch.isfinite(loss)):
+            raise SolveError(
+                f"the loss is {float(loss.detach())} in epoch {self.current_epoch}: learning has diverged; choose a "
+                "lower learning_rate, or measure rewards in a larger unit"
+            )
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(loss)
+        shorten_gradient(optimizer, self.learner.largest_gradient)
         optimizer.step()
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Shaped
@@ -14,6 +15,9 @@ from humansoft.solvers.world import AbstractWorld, Step
 Minimise = Callable[[Tensor], None]
 """Takes one step down a loss."""
 
+Temperature = TypeVar("Temperature", float, Tensor)
+"""One, or one for each decision."""
+
 
 class AbstractLearner(nn.Module, ABC):
     """An algorithm with everything it has learned and remembers: its state dictionary is a complete checkpoint.
@@ -24,9 +28,6 @@ class AbstractLearner(nn.Module, ABC):
         world: where to act.
         example: a state of the world, for its shape and type.
     """
-
-    scores_are_rewards: bool = True
-    """Whether scores are divided by the temperature, or are logarithms already."""
 
     def __init__(self, world: AbstractWorld, example: Tensor) -> None:
         """Stand in the world, before the first episode."""
@@ -61,6 +62,19 @@ class AbstractLearner(nn.Module, ABC):
     def distribution(self, state: Shaped[Tensor, "N *O"]) -> AbstractDistribution:
         """Return pi(.|s) of what was learned so far."""
 
+    def score_unit(self, temperature: Temperature) -> Temperature:
+        """Return by what scores are to be divided, so that they are logarithms, for people of a temperature."""
+        return temperature
+
+    @property
+    def largest_gradient(self) -> float | None:
+        """Norm to which longer gradients are shortened before a step."""
+        return None
+
+    def rate_left(self) -> float:
+        """Return the share of the learning rate that is left; it may fall while training."""
+        return 1.0
+
     def temperature(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
         """Return the temperature at which it acts now."""
         return self.world.temperature(state)
@@ -72,21 +86,37 @@ class AbstractLearner(nn.Module, ABC):
         return {**shown, "temperature": float(self.temperature(self.state).mean())}
 
 
-def minimiser(optimizer: torch.optim.Optimizer) -> Minimise:
+def minimiser(optimizer: torch.optim.Optimizer, largest_gradient: float | None = None) -> Minimise:
     """Return a function that takes one step of an optimizer down a loss."""
 
     def minimise(loss: Tensor) -> None:
         optimizer.zero_grad()
         torch.autograd.backward(loss)
+        shorten_gradient(optimizer, largest_gradient)
         optimizer.step()
 
     return minimise
 
 
+def shorten_gradient(optimizer: torch.optim.Optimizer, largest: float | None) -> None:
+    """Shorten a gradient whose norm is larger than wanted."""
+    if largest is not None:
+        nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], largest)
+
+
+def lower_rate(optimizer: torch.optim.Optimizer, left: float) -> None:
+    """Leave a share of an optimizer's learning rate (those of stochastic approximation fall by themselves)."""
+    for group in optimizer.param_groups:
+        if "lr" in group:
+            group["lr"] = left * group.setdefault("initial_lr", group["lr"])
+
+
 def train(learner: AbstractLearner, num_steps: int, seed: int) -> None:
     """Let a learner act and learn for some steps of one training, driven by its own optimizer."""
     learner.begin(seed)
-    minimise = minimiser(learner.optimizer())
+    optimizer = learner.optimizer()
+    minimise = minimiser(optimizer, learner.largest_gradient)
     with torch.enable_grad():
         for _ in range(num_steps):
+            lower_rate(optimizer, learner.rate_left())
             learner.step(minimise)

@@ -16,12 +16,15 @@ from humansoft.solvers.box_scores import NormalNetwork
 from humansoft.solvers.convergence import diverged, failure, scaled
 from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
-from humansoft.solvers.learning import AbstractLearner, Minimise, train
+from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractFiniteQ, AbstractScores, QNetwork, QTable, RobbinsMonro
 from humansoft.solvers.solution import Outcome, SolveStatus
+from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
 
+_LARGEST_GRADIENT = 0.5
+_MOST_LOG_RATIO = 20.0  # of probabilities of what was done: beyond, exp would overflow and gradients with it
 _MOST_LOG_FACTOR = 20.0  # of a temperature that follows the entropy
 
 
@@ -47,7 +50,8 @@ class PolicyGradient:
         temperature_rate: how far its logarithm then moves after each rollout, for each nat that is missing.
         natural: whether tables follow the natural gradient (else the ordinary one, by plain steps).
         hidden: sizes of a network's hidden layers.
-        learning_rate: of networks, and of plain steps in tables.
+        learning_rate: of networks, at first: it falls to 0 in a straight line while training; and of plain steps
+            in tables.
         seed: same seed, same policy; a model has to mean the same whenever it is asked.
 
     Example:
@@ -93,10 +97,17 @@ class PolicyGradient:
     @classmethod
     def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes
         """Return options for environments, where decisions are dear and scores are a network, with some ``changes``."""
-        given = {"num_steps": 100, "num_walkers": 8, "rollout": 64, "trace": 0.95, "num_passes": 10}
+        given = {
+            "num_steps": 100,
+            "num_walkers": 16,
+            "rollout": 32,
+            "trace": 0.9,
+            "num_passes": 10,
+            "learning_rate": 3e-3,
+        }
         return cls(**{**given, **changes})
 
-    def learner_in(self, world: GymnasiumWorld) -> "PolicyGradientLearner":
+    def learner_in(self, world: GymnasiumWorld | RangeWorld) -> "PolicyGradientLearner":
         """Return a learner for an environment: tables where its observations are codes, networks else."""
         example = world.reset(self.seed)[0]
         if world.num_states is not None:
@@ -122,7 +133,7 @@ class PolicyGradient:
         with torch.no_grad():
             every = torch.arange(len(reward), device=problem.device)
             value = torch.where(problem.playable.any(dim=-1), critic(every)[:, 0], 0.0)
-            given = (problem.log_prior, learner.unit(every), learner.generator)
+            given = (problem.log_prior, learner.score_unit(temperature), learner.generator)
             gain = temperature[:, None] * (actor.distribution(every, *given).log_policy - problem.log_prior)
         q = torch.where(problem.playable, value[:, None] + gain, 0.0)
         backup = soft_value(action_value(problem, reward, value), problem.log_prior, temperature)
@@ -163,7 +174,7 @@ class PolicyGradientLearner(AbstractLearner):
         """Start from the prior, or near it."""
         super().__init__(world, example)
         self.options, self.actor, self.critic = options, actor, critic
-        self.natural = self.scores_are_rewards = options.natural and isinstance(actor, QTable)
+        self.natural = options.natural and isinstance(actor, QTable)
         self.register_buffer("num_rollouts", torch.zeros((), dtype=torch.int64))
         self.register_buffer("log_factor", torch.zeros(()))  # of the world's temperature
 
@@ -200,7 +211,8 @@ class PolicyGradientLearner(AbstractLearner):
 
     def distribution(self, state: Shaped[Tensor, "N *O"]) -> AbstractDistribution:
         """Return pi(.|s)."""
-        return self.actor.distribution(state, self.world.log_prior(state), self.unit(state), self.generator)
+        unit = self.score_unit(self.world.temperature(state))
+        return self.actor.distribution(state, self.world.log_prior(state), unit, self.generator)
 
     def loss(self, batch: Rollout) -> Float[Tensor, ""]:
         """Return what falls when better actions become likelier and the baseline becomes right."""
@@ -210,15 +222,25 @@ class PolicyGradientLearner(AbstractLearner):
             chosen = self.actor.chosen(batch.state, batch.action)
             return 0.5 * error.square().sum() - (chosen * batch.advantage).sum()
         logs = self.distribution(batch.state).log_prob(batch.action)
-        ratio = (logs - batch.log_prob).exp()
+        ratio = (logs - batch.log_prob).clamp(max=_MOST_LOG_RATIO).exp()
         clipped = ratio.clamp(1 - self.options.clip, 1 + self.options.clip)
         gain = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
         return 0.5 * error.square().mean() - gain.mean()
 
-    def unit(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
-        """Return what scores are measured in."""
-        temperature = self.world.temperature(state)
-        return temperature if self.natural else torch.ones_like(temperature)
+    @property
+    def largest_gradient(self) -> float | None:
+        """Norm to which longer gradients of networks are shortened: ratios have no upper bound."""
+        return None if isinstance(self.actor, QTable) else _LARGEST_GRADIENT
+
+    def score_unit(self, temperature: Temperature) -> Temperature:
+        """Return the temperature for natural scores; the others are logarithms already."""
+        return temperature if self.natural else temperature**0
+
+    def rate_left(self) -> float:
+        """Return the share of the learning rate that is left, which falls in a straight line for networks."""
+        if isinstance(self.actor, QTable):
+            return 1.0
+        return max(0.0, 1.0 - int(self.num_rollouts) / self.options.num_steps)
 
     @torch.no_grad()
     def _rolled_out(self) -> list[Step]:
@@ -228,6 +250,9 @@ class PolicyGradientLearner(AbstractLearner):
             happened, state = self.world.step(action)
             self.state = state.to(self.device)
             steps.append(happened.on(self.state.device))
+        seen = torch.cat([step.state[step.valid] for step in steps])
+        for net in (self.actor, self.critic):
+            net.show(seen)
         return steps
 
     @torch.no_grad()

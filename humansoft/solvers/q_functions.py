@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from humansoft.solvers.bellman import log_soft_policy
 from humansoft.solvers.distributions import AbstractDistribution, Categorical
+from humansoft.solvers.standardised import Standardised
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,9 @@ class AbstractScores(nn.Module, ABC):
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""
+
+    def show(self, state: Shaped[Tensor, "N *O"]) -> None:
+        """Learn what observations look like, before anything is learned from them; a table has no use for it."""
 
 
 class AbstractQ(AbstractScores):
@@ -170,7 +174,7 @@ class QTable(AbstractFiniteQ):
 
 
 class QNetwork(AbstractFiniteQ):
-    """A network from observations to action values (float32).
+    """A network from observations, in units of their spread, to action values (float32).
 
     Args:
         num_inputs: O, numbers of an observation.
@@ -189,12 +193,22 @@ class QNetwork(AbstractFiniteQ):
         """Draw the weights from torch's global generator."""
         super().__init__()
         self.sizes, self.learning_rate = (num_inputs, *hidden, num_actions), learning_rate
-        self.layers = layers(self.sizes)
+        self.scale, self.layers = Standardised(num_inputs), layers(self.sizes)
 
     def forward(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Run the network."""
-        values: Tensor = self.layers(state)
+        values: Tensor = self.layers(self.scale(state))
         return values
+
+    def show(self, state: Shaped[Tensor, "N *O"]) -> None:
+        """Measure inputs in their standard deviations."""
+        self.scale.show(state)
+
+    def twin(self) -> Self:
+        """Return a copy that no gradient reaches and that measures its inputs as this one does."""
+        twin = copy.deepcopy(self).requires_grad_(False)
+        twin.scale = self.scale
+        return twin
 
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""

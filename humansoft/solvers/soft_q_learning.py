@@ -14,11 +14,12 @@ from humansoft.solvers.box_scores import BoxQ
 from humansoft.solvers.convergence import diverged, failure, scaled
 from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
-from humansoft.solvers.learning import AbstractLearner, Minimise, train
+from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
 from humansoft.solvers.replay import Replay
 from humansoft.solvers.solution import Outcome, SolveStatus
+from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
 
 
@@ -29,19 +30,24 @@ class SoftQLearning:
     Attributes:
         target: "soft" regresses on r + discount * V(s') with the log-sum-exp of the actions' values;
             "hard" on their maximum, which is ordinary Q-learning.
-        num_steps: steps of all walkers together.
+        num_steps: rollouts, each followed by learning from what is remembered.
         num_walkers: walkers side by side.
-        updates_per_step: minibatches after each such step.
+        rollout: decisions of each walker in a rollout.
+        updates_per_step: minibatches after each rollout.
         batch_size: decisions of a minibatch.
         buffer_size: decisions remembered.
-        warm_up: steps before the first update.
+        warm_up: rollouts before the first update.
         target_every: updates between renewals of the target.
         target_rate: how far the target moves then: 1 copies what was learned, less is Polyak averaging.
+        inertia: how strongly each policy holds to the one before, 0 to below 1: the share m of the log policy that
+            is added to the reward (Munchausen, Vieillard et al. 2020). Errors average out, and the gaps between
+            actions become 1 / (1 - m) times as large; what is found in the end stays the same policy.
         exploration: share of decisions that follow the prior policy instead of what was learned.
         num_nodes: continuous actions at which Q is asked for an integral over them; by default 32 in 1 dimension,
             144 in 2, and 256 beyond, where they are an importance sample.
         hidden: sizes of a network's hidden layers; where states are few, Q is a table.
-        learning_rate: of a network; each entry of a table has a rate that falls with its visits.
+        learning_rate: of a network, at first: it falls to 0 in a straight line while training; each entry of a
+            table has a rate that falls with its visits.
         seed: same seed, same policy; a model has to mean the same whenever it is asked.
 
     Example:
@@ -55,12 +61,14 @@ class SoftQLearning:
     target: Literal["soft", "hard"] = "soft"
     num_steps: int = 2000
     num_walkers: int = 2048
+    rollout: int = 1
     updates_per_step: int = 1
     batch_size: int = 8192
     buffer_size: int = 1_000_000
     warm_up: int = 20
     target_every: int = 1
     target_rate: float = 1.0
+    inertia: float = 0.0
     exploration: float = 1.0
     num_nodes: int | None = None
     hidden: tuple[int, ...] = (64, 64)
@@ -72,12 +80,16 @@ class SoftQLearning:
         with Problems("SoftQLearning", ModelError) as problems:
             if self.target not in ("soft", "hard"):
                 problems.add(f"target={self.target!r}; it is 'soft' or 'hard'")
-            counts = ("num_steps", "num_walkers", "updates_per_step", "batch_size", "buffer_size", "target_every")
-            for name in (*counts, *(["num_nodes"] if self.num_nodes is not None else [])):
+            numbers = ("num_steps", "num_walkers", "rollout", "updates_per_step", "batch_size", "buffer_size")
+            for name in (*numbers, "target_every", *(["num_nodes"] if self.num_nodes is not None else [])):
                 if getattr(self, name) < 1:
                     problems.add(f"{name}={getattr(self, name)}; it must be at least 1")
             if not 0 < self.target_rate <= 1:
                 problems.add(f"target_rate={self.target_rate}; it lies above 0 and up to 1")
+            if not 0 <= self.inertia < 1:
+                problems.add(f"inertia={self.inertia}; it is a share from 0 to below 1")
+            if self.inertia > 0 and self.target == "hard":
+                problems.add("inertia needs target='soft': the hard maximum has no log policy to hold to")
             if not 0 <= self.exploration <= 1:
                 problems.add(f"exploration={self.exploration}; it is a share between 0 and 1")
             if self.warm_up < 0:
@@ -87,18 +99,23 @@ class SoftQLearning:
     def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes
         """Return options for environments, where decisions are dear and Q is a network, with some ``changes``."""
         given = {
-            "num_steps": 3000,
+            "num_steps": 800,
             "num_walkers": 8,
-            "updates_per_step": 2,
-            "batch_size": 256,
-            "buffer_size": 25_000,
-            "warm_up": 125,
-            "target_every": 10,
-            "exploration": 0.05,
+            "rollout": 4,
+            "updates_per_step": 8,
+            "batch_size": 128,
+            "buffer_size": 50_000,
+            "warm_up": 30,
+            "target_every": 8,
+            "target_rate": 0.1,
+            "inertia": 0.9,
+            "exploration": 0.0,
+            "hidden": (128, 128),
+            "learning_rate": 1e-3,
         }
         return cls(**{**given, **changes})
 
-    def learner_in(self, world: GymnasiumWorld) -> "SoftQLearner":
+    def learner_in(self, world: GymnasiumWorld | RangeWorld) -> "SoftQLearner":
         """Return a learner for an environment: a table where its observations are codes, a network else."""
         example = world.reset(self.seed)[0]
         if world.num_states is not None:
@@ -121,8 +138,11 @@ class SoftQLearning:
         learner = SoftQLearner(self, world, q, state[0])
         train(learner, self.num_steps, self.seed)
         learned = q.table.detach().view_as(reward)
-        value = soft_value(learned, problem.log_prior, learner.planning(temperature))
-        backup = soft_value(action_value(problem, reward, value), problem.log_prior, learner.planning(temperature))
+        planning = learner.planning(temperature)
+        value = soft_value(learned, problem.log_prior, planning)
+        learned = learned - self.inertia * (learned - value[:, None])
+        plain = (1 - self.inertia) * planning
+        backup = soft_value(action_value(problem, reward, value), problem.log_prior, plain)
         residual = scaled(backup - value, value, temperature)
         status = failure(problem) if diverged(value, temperature) else SolveStatus.LEARNED
         return Outcome(value, status, self.num_steps, residual, q=learned)
@@ -162,18 +182,43 @@ class SoftQLearner(AbstractLearner):
         """Return that of Q."""
         return self.q.optimizer()
 
+    def rate_left(self) -> float:
+        """Return the share of the learning rate that is left."""
+        return max(0.0, 1.0 - int(self.num_steps) / self.options.num_steps)
+
     def step(self, minimise: Minimise) -> Sequence[Step]:
-        """Let everybody act once, remember it, and learn from what is remembered."""
+        """Let everybody act, remember it, and learn from what is remembered."""
+        steps = [self._decided() for _ in range(self.options.rollout)]
+        self.num_steps.add_(1)
+        if int(self.num_steps) > self.options.warm_up:
+            left = self.options.updates_per_step
+            while left > 0:
+                left -= self._learned(left, minimise)
+        return steps
+
+    def _decided(self) -> Step:
+        """Let everybody act once, and remember it."""
         happened, state = self.world.step(self.act(self.state))
         self.state = state.to(self.device)
         self.replay.add(happened)
-        self.num_steps.add_(1)
-        if int(self.num_steps) > self.options.warm_up:
-            for _ in range(self.options.updates_per_step):
-                batch = self.replay.sample(self.options.batch_size, self.generator)
-                minimise(self.loss(batch))
-                self.renew_target()
-        return [happened]
+        self.q.show(happened.state[happened.valid].to(self.device))
+        return happened
+
+    def _learned(self, most: int, minimise: Minimise) -> int:
+        """Update Q until the target is renewed, or as often as is left; return how often.
+
+        As long as the target stands still, what all minibatches are regressed on is looked up at once.
+        """
+        every, size = self.options.target_every, self.options.batch_size
+        count = min(most, every - int(self.num_updates) % every)
+        drawn = self.world.varied(self.replay.sample(count * size, self.generator), self.generator)
+        targets = self.target(drawn)
+        for part in torch.arange(count * size, device=targets.device).view(count, size):
+            minimise(self.loss(drawn.state[part], drawn.action[part], targets[part]))
+        self.num_updates.add_(count)
+        if int(self.num_updates) % every == 0:
+            self.renew_target()
+        return count
 
     @torch.no_grad()
     def act(self, state: Tensor) -> Shaped[Tensor, "W *D"]:
@@ -190,31 +235,49 @@ class SoftQLearner(AbstractLearner):
     @torch.no_grad()
     def distribution(self, state: Shaped[Tensor, "N *O"]) -> AbstractDistribution:
         """Return the soft policy of Q, also where the target is hard (plan hard, act softly)."""
-        judged = (self.world.log_prior(state), self.world.temperature(state))
-        return self.q.distribution(state, *judged, self.generator)
+        unit = self.score_unit(self.world.temperature(state))
+        return self.q.distribution(state, self.world.log_prior(state), unit, self.generator)
+
+    def score_unit(self, temperature: Temperature) -> Temperature:
+        """Return the temperature in the units of Q, whose gaps between actions are as large as inertia makes them."""
+        return temperature / (1 - self.options.inertia)
 
     def planning(self, temperature: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
-        """Return the temperature of the target: 0 for hard Q-learning."""
-        return temperature if self.options.target == "soft" else torch.zeros_like(temperature)
+        """Return the temperature of the target in the units of Q: 0 for hard Q-learning."""
+        return self.score_unit(temperature) if self.options.target == "soft" else torch.zeros_like(temperature)
 
     @torch.no_grad()
     def target(self, batch: Step) -> Float[Tensor, " N"]:
-        """Return r + discount * V(s'); after a true end V is 0, after a mere cut it is not."""
-        following = batch.next_state
-        temperature = self.planning(self.world.temperature(following))
-        choices = self.target_q.choices(following, temperature, self.generator)
-        value = soft_value(choices.value, self.world.log_prior(following) + choices.log_volume, temperature)
-        return batch.reward + self.world.discount * torch.where(batch.terminated, 0.0, value)
+        """Return r + discount * V(s'); after a true end V is 0, after a mere cut it is not.
 
-    def loss(self, batch: Step) -> Float[Tensor, ""]:
-        """Return half the sum of squared errors: its gradient is the sum of grad Q (Q - target)."""
-        error = self.q.chosen(batch.state, batch.action) - self.target(batch)
-        return 0.5 * error.square().sum()
+        With inertia m, m * (Q - V)(s, a) is added, where V = t log sum prior exp(Q / t) at t = temperature / (1 - m).
+        At the fixed point V + (1 - m) (Q - V) = r + discount * E V' is the action value at the temperature itself.
+        """
+        value = torch.where(batch.terminated, 0.0, self._value(batch.next_state))
+        target = batch.reward + self.world.discount * value
+        if self.options.inertia:
+            chosen = self.target_q.chosen(batch.state, batch.action)
+            target += self.options.inertia * (chosen - self._value(batch.state))
+        return target
+
+    def _value(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
+        """Return V of the target network."""
+        temperature = self.planning(self.world.temperature(state))
+        choices = self.target_q.choices(state, temperature, self.generator)
+        return soft_value(choices.value, self.world.log_prior(state) + choices.log_volume, temperature)
+
+    def loss(
+        self, state: Shaped[Tensor, "N *O"], action: Shaped[Tensor, "N *D"], target: Float[Tensor, " N"]
+    ) -> Float[Tensor, ""]:
+        """Return half the sum of squared errors: its gradient is the sum of grad Q (Q - target).
+
+        Where people of many temperatures share a network, those who notice small differences weigh more.
+        """
+        squares = (self.q.chosen(state, action) - target).square()
+        return 0.5 * (squares.sum() if isinstance(self.q, QTable) else (squares / self.world.temperature(state)).sum())
 
     @torch.no_grad()
     def renew_target(self) -> None:
-        """Count an update, and move the target toward what was learned when its time has come."""
-        self.num_updates.add_(1)
-        if int(self.num_updates) % self.options.target_every == 0:
-            for old, new in zip(self.target_q.parameters(), self.q.parameters(), strict=True):
-                old.lerp_(new, self.options.target_rate)
+        """Move the target toward what was learned."""
+        for old, new in zip(self.target_q.parameters(), self.q.parameters(), strict=True):
+            old.lerp_(new, self.options.target_rate)

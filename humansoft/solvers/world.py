@@ -79,6 +79,11 @@ class AbstractWorld(ABC):
     def temperature(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, " N"]:
         """Return the temperature of planning."""
 
+    def varied(self, batch: Step, generator: torch.Generator) -> Step:
+        """Return decisions to learn from in as many ways as they can be looked at: here, as they are."""
+        del generator
+        return batch
+
 
 class SampledProblem(AbstractWorld):
     """A decision process with known transitions, of which only samples are shown.

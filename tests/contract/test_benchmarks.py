@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from analysis.benchmarks.limits import Machine
 from analysis.benchmarks.processes import Caps, measure
 from analysis.benchmarks.reference import Problem
 from analysis.benchmarks.table import Row, markdown
+from analysis.benchmarks.training import Training, Watch
 from analysis.benchmarks.workloads import WORKLOADS
 from analysis.benchmarks.worlds import Shape, inverse_rl, policies, shared_weights
 
@@ -23,10 +25,10 @@ KEYS = {"workload", "system", "wall_s", "cpu_s", "peak_mb", "ratio", "detail"}
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
-def run(folder: Path, *options: str) -> tuple[Rows, str]:
+def run(folder: Path, *options: str, module: str = "exact") -> tuple[Rows, str]:
     """Run the benchmarks; return the rows by (workload, system), and what was said meanwhile."""
     files = ("--json", str(folder / "rows.json"), "--markdown", str(folder / "table.md"))
-    command = [sys.executable, "-m", "analysis.benchmarks.exact", "--quick", "--without-peers", *files, *options]
+    command = [sys.executable, "-m", f"analysis.benchmarks.{module}", "--quick", "--without-peers", *files, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((folder / "rows.json").read_text())
@@ -170,3 +172,42 @@ def test_people_walk_by_their_policy_and_the_transitions() -> None:
     np.add.at(moved, (log["state"], log["action"], log["next_state"]), 1.0)
     tried, expected = moved.sum(axis=2, keepdims=True), world.dense("san")
     assert (np.abs(moved - tried * expected) <= 5 * np.sqrt(tried * expected * (1 - expected)) + 1e-9).all()
+
+
+@pytest.mark.slow
+def test_everybody_learns_to_act_in_turn(tmp_path: Path) -> None:
+    rows, spoken = run(tmp_path, "--seeds", "2", module="forward")
+    systems = ["humansoft", "humansoft policy gradient"]
+    exact = "humansoft exact (knows the transitions)"
+    assert list(rows) == [("cartpole", s) for s in systems] + [("frozen_lake", s) for s in (*systems, exact)]
+    for row in rows.values():
+        assert row["detail"]["status"] == "ok"
+        seeds = row["detail"]["figures"]["of_each_seed"]
+        assert row["detail"]["figures"]["reached"] == sum(seed["reached"] for seed in seeds)
+        assert row["wall_s"] == pytest.approx(np.median(row["detail"]["wall_runs_s"]))
+        assert len(seeds) == 2
+    for seed in rows["cartpole", "humansoft"]["detail"]["figures"]["of_each_seed"]:
+        assert len(seed["returns"]) == 3 or seed["reached"]
+        assert min(seed["returns"]) >= 1
+    places = [spoken.index(f"{system}, seed {seed} of 2") for seed in (1, 2) for system in systems]
+    assert places == sorted(places)
+
+
+def test_the_clock_stands_still_while_a_policy_is_judged() -> None:
+    watch = Watch(Training("CartPole-v1", goal=5, most_steps=3000, temperature=1.0, every=1000))
+    looks = 0
+
+    def act(observed: np.ndarray) -> np.ndarray:
+        nonlocal looks
+        looks += 1
+        time.sleep(0.01)
+        return np.zeros(len(observed), dtype=np.int64)
+
+    watch.look(999, act)
+    assert (looks, watch.over) == (0, False)
+    watch.look(1500, act)
+    assert watch.due == 2000
+    assert looks > 5
+    assert watch.taken()[0] < 0.05
+    assert (watch.reached, watch.figures()["steps"]) == (True, 1500)
+    assert 8 <= watch.returns[0] <= 11  # pushed one way only, the pole falls at once

@@ -47,7 +47,7 @@ def one_update(target: str, q: Array, alpha: float, batch: Step, problem: Proble
     learner, _ = learner_of(options, problem, reward, np.full(len(reward), alpha))
     for table in (learner.q, learner.target_q):
         table.table.data.copy_(torch.from_numpy(q.reshape(-1, 1)))
-    minimiser(learner.q.optimizer())(learner.loss(batch))
+    minimiser(learner.q.optimizer())(learner.loss(batch.state, batch.action, learner.target(batch)))
     found: Array = learner.q.table.detach().numpy().reshape(reward.shape)
     return found
 
@@ -144,6 +144,29 @@ def test_a_model_that_learns_from_samples_scores_like_the_exact_one(planner: ref
         nats[name] = hs.score(hs.fit(model, log), log, baselines="none").loc["model", "nats_per_decision"]
     assert nats["exact"] != nats["learned"]
     assert nats["learned"] == pytest.approx(nats["exact"], abs=0.01)
+
+
+@pytest.mark.parametrize("planner", ["kl", "entropy"])
+def test_inertia_changes_the_way_and_not_the_policy_it_leads_to(planner: reference.Planner) -> None:
+    generator = np.random.default_rng(17)
+    world = random_world(generator, 6, 3, masked=True)
+    reward = np.where(world.available, generator.normal(size=(6, 3)), 0.0)
+    measure = reference.weights(world, planner)
+    exact = reference.solve(world, reward, ALPHA, planner, DISCOUNT, sweeps=600)
+    options = hs.SoftQLearning(num_steps=1500, num_walkers=512, inertia=0.8, target_every=5)
+    found = options.value(
+        problem_of(world, measure, DISCOUNT), torch.from_numpy(reward), temperatures(world, ALPHA), None
+    )
+    assert found.q is not None
+    assert total_variation(reference.log_policy(found.q.numpy(), measure, ALPHA), exact.log_policy) < 0.05
+    assert np.abs(found.value.numpy() - exact.value).max() < 0.1
+
+
+def test_inertia_needs_soft_targets() -> None:
+    with pytest.raises(hs.errors.ModelError, match="2 problems"):
+        hs.SoftQLearning(target="hard", inertia=1.0)
+    with pytest.raises(hs.errors.ModelError, match="no log policy to hold to"):
+        hs.SoftQLearning(target="hard", inertia=0.5)
 
 
 def test_a_prior_is_planned_against() -> None:

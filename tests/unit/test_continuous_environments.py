@@ -53,7 +53,7 @@ gymnasium.register(AIM, Aim)
 ALPHA = 0.5
 STD = np.sqrt(ALPHA / SHARPNESS)
 FEW = hs.SoftQLearning.for_environment(
-    num_steps=90, warm_up=5, num_walkers=4, batch_size=32, updates_per_step=1, hidden=(8,), num_nodes=12
+    num_steps=90, warm_up=5, num_walkers=4, rollout=1, batch_size=32, updates_per_step=1, hidden=(8,), num_nodes=12
 )
 FEW_ROLLOUTS = hs.PolicyGradient.for_environment(num_steps=6, num_walkers=4, rollout=20, num_passes=2, hidden=(8,))
 BOTH = pytest.mark.parametrize("solver", [FEW, FEW_ROLLOUTS], ids=["soft_q_learning", "policy_gradient"])
@@ -75,19 +75,21 @@ def seen_and_done(size: int, count: int = 200) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize(
-    ("size", "planner"), [(1, "entropy"), pytest.param(2, "kl", marks=pytest.mark.slow), (3, "kl")]
+    ("size", "planner"),
+    [(1, "entropy"), pytest.param(2, "kl", marks=pytest.mark.slow), pytest.param(3, "kl", marks=pytest.mark.slow)],
 )
 def test_soft_q_learning_finds_the_soft_policy_in_any_number_of_dimensions(size: int, planner: Any) -> None:  # noqa: ANN401
     options = hs.SoftQLearning.for_environment(
-        num_steps=400, num_walkers=32, warm_up=20, exploration=0.3, batch_size=128, num_nodes=16 if size == 1 else 64
-    )
+        num_steps=400 * size, num_walkers=32, warm_up=20, exploration=0.3, rollout=1, updates_per_step=2, inertia=0.0,
+        hidden=(64, 64), learning_rate=3e-3, num_nodes=16 if size == 1 else 64,
+    )  # fmt: skip
     policy = hs.plan_in(
         AIM, temperature=ALPHA, seed=1, planner=planner, solver=options, num_epochs=1, discount=0.9, size=size
     )
     seen, done = seen_and_done(size)
     off = policy.log_prob(seen, done) - exact_log_density(seen, done)
-    assert np.sqrt(np.mean(off**2)) < 0.4
-    assert off.mean() == pytest.approx(0.0, abs=0.15)
+    assert np.sqrt(np.mean(off**2)) < (0.25 if size == 1 else 0.4)
+    assert off.mean() == pytest.approx(0.0, abs=0.1)
     many = np.repeat(seen, 4, axis=0)
     drawn = policy.sample(many, np.random.default_rng(1))
     assert drawn.shape == (800, size)
@@ -114,11 +116,13 @@ def test_the_policy_gradient_finds_the_soft_policy() -> None:
     assert (policy.log_prob_error(seen) == 0).all()
 
 
-@pytest.mark.parametrize(("env_id", "temperature", "rate"), [(AIM, 3.0, 0.3), ("CartPole-v1", 1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("env_id", "temperature", "rate"), [(AIM, 3.0, 0.3), pytest.param("CartPole-v1", 1.0, 1.0, marks=pytest.mark.slow)]
+)
 def test_the_temperature_follows_an_entropy_target(env_id: str, temperature: float, rate: float) -> None:
     target = 0.4  # nats
     options = hs.PolicyGradient.for_environment(
-        num_steps=40, num_walkers=16, rollout=40, learning_rate=3e-3, target_entropy=target, temperature_rate=rate
+        num_steps=80, num_walkers=16, rollout=40, learning_rate=3e-3, target_entropy=target, temperature_rate=rate
     )
     policy = hs.plan_in(env_id, temperature=temperature, seed=1, solver=options, num_epochs=1)
     log = hs.simulate(policy, episodes=200 if env_id == AIM else 5, seed=1, max_steps=200).to_dataframe()
@@ -205,22 +209,27 @@ def test_options_that_cannot_be() -> None:
         hs.SoftQLearning(num_nodes=0)
 
 
+@pytest.mark.parametrize("solver", [hs.SoftQLearning, hs.PolicyGradient])
+def test_learning_that_diverges_says_so(solver: Any) -> None:  # noqa: ANN401
+    options = solver.for_environment(num_steps=40, num_walkers=4, batch_size=32, hidden=(8,), learning_rate=1e30)
+    with pytest.raises(hs.errors.SolveError, match="learning has diverged; choose a lower"):
+        hs.plan_in("CartPole-v1", temperature=1.0, seed=1, solver=options, num_epochs=1)
+
+
 def pendulum_return(policy: hs.EnvironmentPolicy) -> float:
     log = hs.simulate(policy, episodes=20, seed=123, env_id="Pendulum-v1").to_dataframe()
     return float(log.groupby("episode")["reward"].sum().mean())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_pendulum_is_solved_by_soft_q_learning(seed: int) -> None:
-    options = hs.SoftQLearning.for_environment(num_steps=2000, batch_size=128)
-    policy = hs.plan_in("Pendulum-v1", temperature=0.3, seed=seed, discount=0.97, solver=options)
+def test_pendulum_is_solved_by_soft_q_learning() -> None:
+    options = hs.SoftQLearning.for_environment(num_steps=500, inertia=0.0, hidden=(64, 64), learning_rate=3e-3)
+    policy = hs.plan_in("Pendulum-v1", temperature=0.3, seed=2, discount=0.97, solver=options)
     assert pendulum_return(policy) > -250  # -1200 at random
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 3])
-def test_pendulum_is_solved_by_the_policy_gradient(seed: int) -> None:
-    options = hs.PolicyGradient.for_environment(num_walkers=32, num_steps=80, batch_size=512)
-    policy = hs.plan_in("Pendulum-v1", temperature=0.1, seed=seed, discount=0.9, solver=options)
-    assert pendulum_return(policy) > -300
+def test_pendulum_is_solved_by_the_policy_gradient() -> None:
+    options = hs.PolicyGradient.for_environment(num_steps=80, num_walkers=32, rollout=64, trace=0.95, batch_size=512)
+    policy = hs.plan_in("Pendulum-v1", temperature=0.1, seed=1, discount=0.9, solver=options)
+    assert pendulum_return(policy) > -250

@@ -12,7 +12,7 @@ import humansoft as hs
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 
 FEW = hs.SoftQLearning.for_environment(
-    num_steps=90, warm_up=5, num_walkers=4, batch_size=32, updates_per_step=1, hidden=(8,)
+    num_steps=90, warm_up=5, num_walkers=4, rollout=1, batch_size=32, updates_per_step=1, hidden=(8,)
 )
 
 
@@ -63,8 +63,9 @@ def test_the_step_that_only_begins_an_episode_is_no_decision() -> None:
 
 def test_tabular_q_in_an_environment_is_the_exact_soft_solution() -> None:
     options = hs.SoftQLearning.for_environment(
-        num_steps=200, num_walkers=16, updates_per_step=1, exploration=0.5, batch_size=4096, target_every=1
-    )
+        num_steps=200, num_walkers=16, rollout=1, updates_per_step=1, exploration=0.5, batch_size=4096,
+        target_every=1, target_rate=1.0,
+    )  # fmt: skip
     policy = hs.plan_in(RING, temperature=0.2, seed=3, discount=0.9, solver=options, num_epochs=2)
     value = 0.0  # at the end
     for place in (3, 2, 1, 0):
