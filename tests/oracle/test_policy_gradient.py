@@ -73,6 +73,7 @@ def test_its_limit_is_the_soft_optimal_policy(planner: reference.Planner) -> Non
     assert np.abs(found.value.numpy() - exact.value).max() < 0.1
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_by_it_scores_and_simulates() -> None:
     chosen = hs.PolicyGradient(num_steps=150, num_walkers=512)
     generator = np.random.default_rng(11)
@@ -126,6 +127,7 @@ def test_the_entropy_bonus_prevents_premature_collapse() -> None:
     assert sum(chance > 0.5 for chance in through[0.2]) == 5
 
 
+@pytest.mark.slow
 def test_the_entropy_bonus_prevents_premature_collapse_quickly() -> None:
     world, reward = chain(6)
     assert [chance_to_get_through(alpha, 1, world, reward) > 0.5 for alpha in (0.0, 0.2)] == [False, True]

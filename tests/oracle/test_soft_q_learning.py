@@ -146,6 +146,7 @@ def test_a_model_that_learns_from_samples_scores_like_the_exact_one(planner: ref
     assert nats["learned"] == pytest.approx(nats["exact"], abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planner", ["kl", "entropy"])
 def test_inertia_changes_the_way_and_not_the_policy_it_leads_to(planner: reference.Planner) -> None:
     generator = np.random.default_rng(17)

@@ -116,9 +116,8 @@ def test_the_policy_gradient_finds_the_soft_policy() -> None:
     assert (policy.log_prob_error(seen) == 0).all()
 
 
-@pytest.mark.parametrize(
-    ("env_id", "temperature", "rate"), [(AIM, 3.0, 0.3), pytest.param("CartPole-v1", 1.0, 1.0, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("env_id", "temperature", "rate"), [(AIM, 3.0, 0.3), ("CartPole-v1", 1.0, 1.0)])
 def test_the_temperature_follows_an_entropy_target(env_id: str, temperature: float, rate: float) -> None:
     target = 0.4  # nats
     options = hs.PolicyGradient.for_environment(
