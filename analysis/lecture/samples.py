@@ -84,7 +84,7 @@ def hard_value(world: World) -> Array:
 def whole_algorithm(quick: bool) -> Claim:
     """A5: 100,000 decisions at random are remembered, then learned from in 40,000 minibatches of 64."""
     world = random_world(5)
-    updates, size = (2_000, 1024) if quick else (40_000, 64)
+    updates, size = (1_000, 1024) if quick else (40_000, 64)
     options = hs.SoftQLearning(num_walkers=100, warm_up=1000, buffer_size=100_000, batch_size=size, target_every=10)
     learner = soft_q_learner(world, options, ALPHA)
     minimise = minimiser(learner.q.optimizer())
@@ -253,7 +253,7 @@ def control(quick: bool) -> Claim:
     count, rows, walk = 5 if quick else 20, [], corridor(6)
     for alpha in (0.0, 0.1):
         world = SideBySide(walk.problem, walk.reward, walk.start, alpha, count)
-        *_, last = trained(world, plain(20, 300, anneal=0.7))
+        *_, last = trained(world, plain(20, 150 if quick else 300, anneal=0.7))
         reached = int((returns(world, last) >= ENOUGH * (END - QUIT / 2)).sum())
         rows.append(Row(f"corridor/alpha_{alpha}/seeds_that_take_the_better_exit", reached, str(count), 0.0))
     return Claim("B5b", "(A control: where the better end is easily found, entropy is not needed.)", tuple(rows))
@@ -272,7 +272,7 @@ def limit(quick: bool) -> Claim:
 
 def specialisation(quick: bool) -> Claim:
     """D2: policies that were trained for any of four exits learn to take one of them, by REINFORCE."""
-    count, most = (5, 400) if quick else (20, 600)
+    count, most = (3, 120) if quick else (20, 600)
     policies = pretrained()
     wanted = ["soft/alpha_0.2", "scratch", "one_way/slips_0.01"]
     named = {name: policies[name] for name in (wanted if quick else policies)}

@@ -102,6 +102,7 @@ def test_soft_q_learning_finds_the_soft_policy_in_any_number_of_dimensions(size:
     assert wrong.max() < 0.1
 
 
+@pytest.mark.slow
 def test_the_policy_gradient_finds_the_soft_policy() -> None:
     options = hs.PolicyGradient.for_environment(num_steps=30, num_walkers=32, rollout=40, learning_rate=3e-3)
     policy = hs.plan_in(AIM, temperature=ALPHA, seed=1, solver=options, num_epochs=1, size=2)
