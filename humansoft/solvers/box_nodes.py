@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from humansoft.solvers.box import Box
 from humansoft.solvers.q_functions import Choices
-from humansoft.solvers.quadrature import ActionNodes
+from humansoft.solvers.quadrature import MOST_GRID_DIMENSIONS, ActionNodes
 
 Values = Callable[[Float[Tensor, "M J D"]], Float[Tensor, "N J"]]
 """From places in the unit box, of each state its own or (M = 1) the same for all, to their values."""
@@ -20,7 +20,6 @@ Values = Callable[[Float[Tensor, "M J D"]], Float[Tensor, "N J"]]
 LogWeight = Callable[[Float[Tensor, "N K D"]], Float[Tensor, "N K"]]
 """From actions in each state to the log of what is to be integrated there, up to a constant."""
 
-_MOST_GRID_DIMENSIONS = 2
 _ROUNDS = 4  # proposals of an importance sample
 _WIDER = 1.25  # a proposal has heavier tails than what it was fitted to
 
@@ -46,7 +45,7 @@ class BoxNodes(nn.Module):
         """Lay out the grid, where there is one."""
         super().__init__()
         self.box, self.num_nodes, size = box, num_nodes, box.num_dimensions
-        self.on_grid = size <= _MOST_GRID_DIMENSIONS
+        self.on_grid = size <= MOST_GRID_DIMENSIONS
         if self.on_grid:
             self.per_dimension = max(round(num_nodes ** (1 / size)), 2)
             grid = ActionNodes.gauss_legendre([-1.0] * size, [1.0] * size, self.per_dimension)

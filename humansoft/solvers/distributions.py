@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from humansoft._types import DTYPE
 from humansoft.solvers.box import Box
+from humansoft.solvers.quadrature import MOST_GRID_DIMENSIONS
 
 _HERMITE = 32  # nodes of the expectation over a normal; log(1 - tanh^2) is smooth
 _EDGE = 1 - 1e-12  # of the unit box, where its preimage would be infinite
-_MOST_GRID_DIMENSIONS = 2
 _DRAWN = 1024  # actions in such a table where a grid would have too many
 
 
@@ -141,7 +141,7 @@ class SquashedNormal(AbstractDistribution):
     def weighted(self, generator: torch.Generator) -> Weighted:
         """Return Gauss-Hermite nodes, or beyond 2 dimensions draws that count the same."""
         count, size, device = len(self.mean), self.box.num_dimensions, self.mean.device
-        if size <= _MOST_GRID_DIMENSIONS:
+        if size <= MOST_GRID_DIMENSIONS:
             nodes, weights = _hermite(device)
             normal = torch.cartesian_prod(*[nodes] * size).view(1, -1, size)
             mass = torch.cartesian_prod(*[weights] * size).view(-1, size).prod(dim=1)

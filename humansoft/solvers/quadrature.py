@@ -23,7 +23,8 @@ from humansoft.errors import Problems, UsageError
 Real = npt.NDArray[np.float64]
 Rule = Callable[[int], tuple[Real, Real]]
 
-_MOST_DIMENSIONS = 2  # of a grid: its nodes are a power of the dimensions
+MOST_GRID_DIMENSIONS = 2
+"""Dimensions up to which a grid will do: its nodes are a power of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class ActionNodes:
             >>> ActionNodes.trapezoid([0.0], [1.0], num_nodes=3).log_volume.exp().tolist()
             [0.25, 0.5, 0.25]
         """
-        _check("trapezoid", low, high, num_nodes, 2, _MOST_DIMENSIONS)
+        _check("trapezoid", low, high, num_nodes, 2, MOST_GRID_DIMENSIONS)
         return _product(_even, low, high, num_nodes)
 
     @classmethod
@@ -74,7 +75,7 @@ class ActionNodes:
             >>> nodes.actions.shape, round(nodes.log_volume.exp().sum().item(), 12)
             (torch.Size([16, 2]), 6.0)
         """
-        _check("gauss_legendre", low, high, num_nodes, 1, _MOST_DIMENSIONS)
+        _check("gauss_legendre", low, high, num_nodes, 1, MOST_GRID_DIMENSIONS)
         return _product(np.polynomial.legendre.leggauss, low, high, num_nodes)
 
     @classmethod
