@@ -16,6 +16,7 @@ from humansoft.data.log import BehaviorLog
 from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
+from humansoft.fit.objective import Objective
 from humansoft.fit.optimizer import Curvature, FisherScoring, LimitedMemory
 from humansoft.model import SoftOptimalModel
 from humansoft.solvers.learner import quiet
@@ -27,7 +28,15 @@ _PILOT_STEPS, _PILOT_NATS = 12, 1.0
 _LARGEST_LOG_STEP = 2.0  # a log temperature may change by this much in one step
 
 
-class DecisionDataModule(pl.LightningDataModule):
+class OneStep(pl.LightningDataModule):
+    """Feeds the learner one batch: an objective holds its data itself."""
+
+    def train_dataloader(self) -> "DataLoader[Any]":
+        """Return a loader of one batch, the number of the epoch's only step."""
+        return DataLoader([0], batch_size=1)  # type: ignore[arg-type]
+
+
+class DecisionDataModule(OneStep):
     """Feeds a log to the learner as one batch: its sufficient counts.
 
     Args:
@@ -41,10 +50,6 @@ class DecisionDataModule(pl.LightningDataModule):
         super().__init__()
         self.likelihood = before.again() if before is not None else likelihood_of(model, model.observe(log))
 
-    def train_dataloader(self) -> "DataLoader[Any]":
-        """Return a loader of one batch, the number of the epoch's only step."""
-        return DataLoader([0], batch_size=1)  # type: ignore[arg-type]
-
 
 class SoftOptimalLearner(pl.LightningModule):
     """Learns reward and temperature by maximum likelihood.
@@ -53,7 +58,7 @@ class SoftOptimalLearner(pl.LightningModule):
     to the full vector (see :class:`humansoft.parameters.Parameters`).
 
     Args:
-        likelihood: the likelihood to maximise.
+        objective: the likelihood to maximise.
         max_steps: largest number of optimiser iterations.
         on_step: called after every iteration with (iteration, log-likelihood).
         tolerance: stop when a step would gain less than this, in nats.
@@ -62,7 +67,7 @@ class SoftOptimalLearner(pl.LightningModule):
 
     def __init__(
         self,
-        likelihood: AbstractLikelihood,
+        objective: Objective,
         max_steps: int = 200,
         on_step: Callable[[int, float], None] | None = None,
         tolerance: float = 1e-10,
@@ -70,14 +75,13 @@ class SoftOptimalLearner(pl.LightningModule):
     ) -> None:
         """Prepare the affine map and the start."""
         super().__init__()
-        self.likelihood, self.max_steps, self.on_step = likelihood, max_steps, on_step
+        self.objective, self.max_steps, self.on_step = objective, max_steps, on_step
         self.tolerance, self.near = tolerance, near
-        table = likelihood.model.table
+        table = objective.table
         self.free = nn.Parameter(torch.zeros(int(table.free.sum()), dtype=DTYPE))
         self.place = torch.from_numpy(np.flatnonzero(table.free))
         self.offset = torch.from_numpy(table.project(np.zeros(len(table))))
         self.normal = None if table.mean_zero is None else torch.from_numpy(table.mean_zero[table.free])
-        self.num_decisions = max(float(likelihood.observations.weight.sum()), 1.0)
         self.history: list[float] = []
 
     @property
@@ -90,29 +94,29 @@ class SoftOptimalLearner(pl.LightningModule):
 
     def start_at(self, full: Real) -> None:
         """Move to the free vector closest to a full one."""
-        table = self.likelihood.model.table
+        table = self.objective.table
         with torch.no_grad():
             self.free.copy_(torch.from_numpy(table.project(full)[table.free]))
 
     def is_feasible(self) -> bool:
         """Whether the problem has a solution at the current free vector."""
-        return math.isfinite(self.likelihood.value(self.full))
+        return math.isfinite(self.objective.value(self.full))
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:  # noqa: ANN401
         """Return the mean negative log-likelihood of a decision, infinity where it has no solution."""
-        loss = -self.likelihood.differentiable(self.full) / self.num_decisions
+        loss = -self.objective.differentiable(self.full) / self.objective.num_decisions
         return loss if torch.isfinite(loss) else self.free.sum() * 0.0 + torch.inf
 
     def configure_optimizers(self) -> FisherScoring | LimitedMemory:
         """Fisher scoring, or L-BFGS when there are very many parameters."""
-        table = self.likelihood.model.table
+        table = self.objective.table
         if int(table.colors.max(initial=0)) + 1 > _MOST_COLORS:
             return LimitedMemory(self.free, table.scales[table.free], self.max_steps * 10, self._note)
         return FisherScoring(
             self.free,
-            information=lambda: self._curvature(self.likelihood.expected_information(self.full.detach())),
-            hessian=lambda: self._curvature(self.likelihood.hessian(self.full.detach()).scaled(-1.0)),
-            weight=self.num_decisions,
+            information=lambda: self._curvature(self.objective.expected_information(self.full.detach())),
+            hessian=lambda: self._curvature(self.objective.hessian(self.full.detach()).scaled(-1.0)),
+            weight=self.objective.num_decisions,
             limits=np.where(table.is_temperature, _LARGEST_LOG_STEP, np.inf)[table.free],
             max_steps=self.max_steps,
             on_step=self._note,
@@ -122,11 +126,11 @@ class SoftOptimalLearner(pl.LightningModule):
 
     def _curvature(self, matrix: ArrowMatrix) -> Curvature:
         """Express a curvature of the log-likelihood as one of the mean loss of a decision."""
-        table = self.likelihood.model.table
-        return Curvature(matrix.scaled(1.0 / self.num_decisions), table.free, table.mean_zero)
+        table = self.objective.table
+        return Curvature(matrix.scaled(1.0 / self.objective.num_decisions), table.free, table.mean_zero)
 
     def _note(self, loss: float) -> None:
-        self.history.append(-loss * self.num_decisions)
+        self.history.append(-loss * self.objective.num_decisions)
         if self.on_step is not None:
             self.on_step(len(self.history), self.history[-1])
 
@@ -137,7 +141,7 @@ def find_feasible_start(learner: SoftOptimalLearner) -> bool:
     Tried in turn: the model's own start, lower temperatures, and every free feature a cost (with the
     entropy planner and no discount, only costly steps make episodes end).
     """
-    table = learner.likelihood.model.table
+    table = learner.objective.table
     for weight in (0.0, -1.0, -4.0):
         for log_temperature in (0.0, -1.0, -2.0, -4.0, -8.0):
             wanted = np.where(table.is_temperature, log_temperature, weight / table.scales)
@@ -165,7 +169,7 @@ def network_start(data: DecisionDataModule, max_steps: int) -> Real | None:
     return None if found is None else learner.full.detach().numpy().copy()
 
 
-def run_trainer(learner: SoftOptimalLearner, data: DecisionDataModule, trainer: pl.Trainer | None = None) -> None:
+def run_trainer(learner: SoftOptimalLearner, data: OneStep, trainer: pl.Trainer | None = None) -> None:
     """Run ``Trainer.fit`` quietly on the CPU in float64 (or the user's own trainer)."""
     with quiet():
         trainer = trainer or pl.Trainer(

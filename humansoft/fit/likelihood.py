@@ -1,10 +1,10 @@
 """The likelihood of a bound model as a function of one flat parameter vector, and its derivatives."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,9 @@ from humansoft._types import DTYPE
 from humansoft.data.counts import tally
 from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.directions import Directions, curvature
+from humansoft.fit.objective import Objective
 from humansoft.model import SoftOptimalModel
+from humansoft.parameters import Parameters
 from humansoft.solvers.expansion import Observations
 from humansoft.tasks.lookup import playable_in
 
@@ -29,7 +31,7 @@ LOG_TEMPERATURE_LIMIT = 30.0
 
 
 @dataclass(eq=False)
-class AbstractLikelihood(ABC):
+class AbstractLikelihood(Objective):
     """log L(parameters) of observed decisions, exact to its second derivatives.
 
     Parameters are the full vector (P): the reward's tensors, then the log temperatures, fixed ones
@@ -48,6 +50,16 @@ class AbstractLikelihood(ABC):
         if self.model.learns_from_samples:
             self.model = self.model.solved_by(None)
 
+    @property
+    def table(self) -> Parameters:
+        """Names and constraints of the model's parameters."""
+        return self.model.table
+
+    @property
+    def num_decisions(self) -> float:
+        """Weighted decisions, 1 at the least."""
+        return max(float(self.observations.weight.sum()), 1.0)
+
     @abstractmethod
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi(a|s) of each observation, or ``None`` where the problem has no solution."""
@@ -59,18 +71,6 @@ class AbstractLikelihood(ABC):
             return np.full(people, -np.inf)
         weighted = log_prob.numpy() * self.observations.weight
         return np.bincount(self.observations.person, weights=weighted, minlength=people).astype(np.float64)
-
-    @abstractmethod
-    def gradient(self, full: Float[Tensor, " P"]) -> Real:
-        """Return d log L / d parameters [P], 0 for fixed ones."""
-
-    @abstractmethod
-    def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
-        """Return the exact Hessian of log L [P, P], over free parameters."""
-
-    @abstractmethod
-    def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
-        """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
 
     @abstractmethod
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
@@ -117,10 +117,6 @@ class AbstractLikelihood(ABC):
     def value(self, full: Float[Tensor, " P"]) -> float:
         """Return the log-likelihood, minus infinity where the problem has no solution."""
         return float(self.by_person(full).sum())
-
-    def differentiable(self, full: Float[Tensor, " P"]) -> Tensor:
-        """Return the log-likelihood as a tensor through which its exact gradient flows back to ``full``."""
-        return _Value.apply(full, self)  # type: ignore[no-any-return,no-untyped-call]
 
     @cached_property
     def directions(self) -> Directions:
@@ -185,18 +181,3 @@ def in_every_action(seen: Observations, model: SoftOptimalModel, who: npt.NDArra
     place, action = np.nonzero(playable_in(model.task, seen.state[first]))
     wide = seen.select(first[place])
     return replace(wide, action=action, weight=visits[place], unit=wide.person)
-
-
-class _Value(torch.autograd.Function):
-    """The log-likelihood of a parameter vector; its backward is one adjoint solve."""
-
-    @staticmethod
-    def forward(ctx: Any, full: Tensor, likelihood: AbstractLikelihood) -> Tensor:  # noqa: ANN401
-        ctx.full, ctx.likelihood = full.detach(), likelihood
-        return torch.tensor(likelihood.value(full), dtype=DTYPE)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        with torch.enable_grad():  # for the reward module
-            gradient = ctx.likelihood.gradient(ctx.full)
-        return gradients[0] * torch.from_numpy(gradient), None
