@@ -30,10 +30,10 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.evaluate.predict import predict as predict
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
+    from humansoft.fit.fitting import fit as fit
     from humansoft.fit.identification import identify as identify
     from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
     from humansoft.fit.learner import SoftOptimalLearner as SoftOptimalLearner
-    from humansoft.fit.point import fit as fit
     from humansoft.fit.result import Fit as Fit
     from humansoft.fit.storage import load as load
     from humansoft.fit.storage import save as save
@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.tasks.changes import block as block
     from humansoft.tasks.changes import link as link
     from humansoft.tasks.task import Task as Task
+    from humansoft.temperature import ByFormula as ByFormula
     from humansoft.temperature import Fixed as Fixed
     from humansoft.temperature import PerGroup as PerGroup
     from humansoft.temperature import PerSubject as PerSubject
@@ -70,6 +71,7 @@ _HOME = {
     "AbstractReward": "rewards.base",
     "Anderson": "solvers.fixed_point",
     "BehaviorLog": "data.log",
+    "ByFormula": "temperature",
     "Counterfactual": "evaluate.counterfactual",
     "DecisionDataModule": "fit.learner",
     "Desirability": "solvers.linear",
@@ -96,7 +98,7 @@ _HOME = {
     "counterfactual": "evaluate.counterfactual",
     "episode_log_probs": "evaluate.episodes",
     "expected_steps": "solvers.occupancy",
-    "fit": "fit.point",
+    "fit": "fit.fitting",
     "identify": "fit.identification",
     "likely_paths": "solvers.paths",
     "link": "tasks.changes",

@@ -29,7 +29,16 @@ from humansoft.solvers.policy import Policy
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 from humansoft.tasks.comparison import same_task
 from humansoft.tasks.task import Task
-from humansoft.temperature import AVERAGE_PERSON, Fixed, PerGroup, PerSubject, Shared, Temperature, with_temperatures
+from humansoft.temperature import (
+    AVERAGE_PERSON,
+    ByFormula,
+    Fixed,
+    PerGroup,
+    PerSubject,
+    Shared,
+    Temperature,
+    with_temperatures,
+)
 
 Index = npt.NDArray[np.int64]
 
@@ -40,7 +49,8 @@ class SoftOptimalModel(nn.Module):
     Args:
         task: what they could do.
         reward: what they want; by default a weight for every feature.
-        temperature: :class:`Fixed`, :class:`Shared`, :class:`PerGroup` or :class:`PerSubject`.
+        temperature: :class:`Fixed`, :class:`Shared`, :class:`PerGroup` or :class:`PerSubject`; a formula over
+            columns of the participants, "~ group + age", is short for :class:`ByFormula`.
         planner: "kl" (each step costs temperature * KL(policy || prior)), "entropy" (each step earns
             temperature * entropy) or "boltzmann" (plan hard, act soft): three hypotheses about people.
         prior: [S, A] reference policy of the "kl" planner; uniform over available actions by default.
@@ -64,7 +74,7 @@ class SoftOptimalModel(nn.Module):
         self,
         task: Task,
         reward: AbstractReward | None = None,
-        temperature: Temperature | None = None,
+        temperature: Temperature | str | None = None,
         planner: Planner = "kl",
         prior: npt.ArrayLike | None = None,
         solver: Solver | str | None = None,
@@ -78,7 +88,8 @@ class SoftOptimalModel(nn.Module):
             refuse_for_networks(planner, prior, solver, usable(device))
         self.task = task
         self.reward = copy.deepcopy(reward) if reward is not None else LinearReward()
-        self.temperature = temperature or Fixed(1.0)
+        given = ByFormula(temperature) if isinstance(temperature, str) else temperature
+        self.temperature: Temperature = given or Fixed(1.0)
         self.planner = planner
         self.prior = None if prior is None else checked_prior(prior, task, planner)
         self.solver = solver_named(solver)

@@ -57,6 +57,21 @@ class PerSubject:
     """One temperature for each person, learned."""
 
 
+@dataclass(frozen=True)
+class ByFormula(PerSubject):
+    """A temperature for each person that covariates explain: log temperature = X beta.
+
+    With ``fit(method="hierarchical")`` people deviate from what their covariates say; with maximum likelihood they
+    do not. ``SoftOptimalModel(temperature="~ group + age")`` is short for it.
+
+    Attributes:
+        formula: a one-sided formula over columns of the participants (or columns of the log that are constant
+            within people), as :mod:`formulaic` reads it: "~ group + age".
+    """
+
+    formula: str = "~ 1"
+
+
 Temperature = Fixed | Shared | PerGroup | PerSubject
 
 

@@ -15,7 +15,7 @@ from humansoft.errors import UsageError
 from humansoft.evaluate.compare import compare
 from humansoft.evaluate.predict import predict
 from humansoft.evaluate.scores import score
-from humansoft.fit.point import fit
+from humansoft.fit.fitting import fit
 from humansoft.fit.result import Fit
 from humansoft.fit.storage import save
 from humansoft.model import SoftOptimalModel

@@ -12,8 +12,8 @@ from humansoft.cli.options import LogOptions, ModelOptions
 from humansoft.cli.outcome import NOT_CONVERGED, NOT_IDENTIFIED, as_options
 from humansoft.cli.tables import counted, interval, labels, numbers, print_table, records
 from humansoft.cli.terminal import print_json, relative, say, working
+from humansoft.fit.fitting import fit
 from humansoft.fit.identification import identify
-from humansoft.fit.point import fit
 from humansoft.fit.result import Fit
 from humansoft.fit.storage import save
 from humansoft.temperature import AVERAGE_PERSON

@@ -184,13 +184,14 @@ class BehaviorLog:
         Raises:
             LogError: no such column, an empty value, or a person with two values.
         """
-        table = self._person_values(column)
+        table = self.person_values(column)
         labels = Labels.of("group", table.tolist())
         by_subject = dict(zip(table.index, labels.encode(table.tolist()), strict=True))
         codes = np.array([by_subject.get(s, NONE) for s in self.codebook.subjects.values], dtype=np.int64)
         return labels, codes
 
-    def _person_values(self, column: str) -> "pd.Series[Any]":
+    def person_values(self, column: str) -> "pd.Series[Any]":
+        """Return a per-person column, indexed by the people who have a row here; see :meth:`group`."""
         if column in self.participants.columns:
             values = self.participants[column].reindex(list(self.subjects))
         elif column in self.frame.columns:

@@ -16,6 +16,7 @@ from humansoft.fit.boundary import Boundary
 from humansoft.fit.identification import Identification
 from humansoft.fit.interpolated_likelihood import TOLERANCE, InterpolatedLikelihood
 from humansoft.fit.likelihood import AbstractLikelihood
+from humansoft.fit.objective import Objective
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import covariances
 from humansoft.model import SoftOptimalModel
@@ -26,7 +27,7 @@ from humansoft.temperature import PerGroup, PerSubject
 Real = npt.NDArray[np.float64]
 
 _GRADIENT = 1e-6
-_NORMAL_95 = 1.959963984540054
+NORMAL_95 = 1.959963984540054
 
 
 def assemble(
@@ -42,40 +43,38 @@ def assemble(
     bound, table = likelihood.model, likelihood.model.table
     errors = covariances(likelihood, full, log, report.identified)
     value = likelihood.value(torch.from_numpy(full))
-    status = _status(likelihood, full, table, boundary, report, value)
+    status = _status(likelihood, full, boundary, report)
     params = _params(table, full, boundary, errors.std_errors(), errors.kinds)
     return Fit(
         model=bound.at(torch.from_numpy(full)),
         params=params,
         covariances=errors,
         log_likelihood=value,
-        num_decisions=_num_decisions(likelihood),
+        num_decisions=num_decisions(likelihood),
         rank=report.rank,
         status=status,
         notes=tuple(_boundary_notes(params, bound) + list(report.notes) + _interpolation_note(likelihood, full)),
         history=pd.DataFrame({"step": np.arange(1, len(history) + 1), "log_likelihood": history}),
-        training=_training(likelihood, log),
+        training=training_data(likelihood, log),
         seed=seed,
-        versions=dict(_versions()),
+        versions=dict(versions()),
     )
 
 
-def _status(
-    likelihood: AbstractLikelihood,
-    full: Real,
-    table: Parameters,
-    boundary: Boundary,
-    report: Identification,
-    value: float,
-) -> FitStatus:
-    """Optimiser success is not fit success: ask the gradient itself (Dennis and Schnabel's scaling)."""
-    gradient = table.tangent(likelihood.gradient(torch.from_numpy(full)))
-    size = np.maximum(np.abs(full), 1 / table.scales)
-    if np.max(np.abs(gradient) * size, initial=0.0) > _GRADIENT * max(1.0, abs(value)):
+def _status(likelihood: AbstractLikelihood, full: Real, boundary: Boundary, report: Identification) -> FitStatus:
+    if not is_optimum(likelihood, full):
         return FitStatus.MAX_STEPS
     if not report.identified:
         return FitStatus.NOT_IDENTIFIED
     return FitStatus.BOUNDARY if boundary.any else FitStatus.CONVERGED
+
+
+def is_optimum(objective: Objective, full: Real) -> bool:
+    """Optimiser success is not fit success: ask the gradient itself (Dennis and Schnabel's scaling)."""
+    table, point = objective.table, torch.from_numpy(full)
+    gradient = table.tangent(objective.gradient(point))
+    size = np.maximum(np.abs(full), 1 / table.scales)
+    return bool(np.max(np.abs(gradient) * size, initial=0.0) <= _GRADIENT * max(1.0, abs(objective.value(point))))
 
 
 def _params(table: Parameters, full: Real, boundary: Boundary, errors: Real, kinds: tuple[str, ...]) -> pd.DataFrame:
@@ -83,7 +82,7 @@ def _params(table: Parameters, full: Real, boundary: Boundary, errors: Real, kin
     if table.mean_zero is not None and np.count_nonzero(table.mean_zero) == 1:
         errors = np.where(table.mean_zero != 0, np.nan, errors)  # the only one left is what its unit makes it
     errors = np.where(fixed | (boundary.kind != ""), np.nan, errors)
-    low, high = full - _NORMAL_95 * errors, full + _NORMAL_95 * errors
+    low, high = full - NORMAL_95 * errors, full + NORMAL_95 * errors
     low = np.where(boundary.kind == "upper", boundary.bound, np.where(boundary.kind != "", -np.inf, low))
     high = np.where(boundary.kind == "lower", boundary.bound, np.where(boundary.kind != "", np.inf, high))
     return pd.DataFrame(
@@ -131,14 +130,15 @@ def _interpolation_note(likelihood: AbstractLikelihood, full: Real) -> list[str]
     ]
 
 
-def _num_decisions(likelihood: AbstractLikelihood) -> float:
+def num_decisions(likelihood: AbstractLikelihood) -> float:
     """Count the decisions that had more than one option."""
     observed = likelihood.observations
     several = playable_in(likelihood.model.task, observed.state).sum(axis=1) > 1
     return float(observed.weight[several].sum())
 
 
-def _training(likelihood: AbstractLikelihood, log: BehaviorLog) -> TrainingData:
+def training_data(likelihood: AbstractLikelihood, log: BehaviorLog) -> TrainingData:
+    """Return what a fit keeps of its log."""
     bound, seen = likelihood.model, likelihood.observations
     if bound.task.horizon is not None:
         first, weight = tally([seen.person, seen.state, seen.action], seen.weight)
@@ -177,7 +177,8 @@ def _training(likelihood: AbstractLikelihood, log: BehaviorLog) -> TrainingData:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that a fit depends on."""
     # Asked of the modules, which are loaded anyway: to read what was installed takes as long as a small fit.
     names = ("humansoft", "torch", "pytorch_lightning", "scipy", "numpy", "pandas")
     found = {name.replace("_", "-"): str(import_module(name).__version__) for name in names}

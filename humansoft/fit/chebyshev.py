@@ -61,8 +61,7 @@ class Pieces:
     @cached_property
     def nodes(self) -> Real:
         """[pieces, NODES] the nodes of the pieces used."""
-        middles: Real = (np.array(self.used)[:, None] + 0.5) * WIDTH
-        return middles + WIDTH / 2 * _points()
+        return nodes_of(np.array(self.used))
 
     @cached_property
     def weights(self) -> Weights:
@@ -77,6 +76,12 @@ class Pieces:
     @cached_property
     def _number(self) -> Index:
         return np.floor(self.points / WIDTH).astype(np.int64)
+
+
+def nodes_of(number: Index) -> Real:
+    """Return the nodes of numbered pieces [pieces, NODES]."""
+    found: Real = ((number[:, None] + 0.5 + _points() / 2) * WIDTH).astype(np.float64)
+    return found
 
 
 def probes(number: int) -> Real:

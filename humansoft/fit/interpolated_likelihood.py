@@ -90,7 +90,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
         """Return d log L / d parameters [P]."""
         nodes = self._nodes(full)
         by_weight = np.zeros(len(full) - len(self.model.groups))
-        if self._num_shared:
+        if self.num_shared:
             for exact, point in nodes.weighted():
                 by_weight += exact.gradient(point)[: len(by_weight)]
         own = (nodes.weights.slope * nodes.decided).sum(axis=1) * self._inside(full)
@@ -99,7 +99,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
     @_or_for_everybody
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Hessian of log L [P, P], over free parameters."""
-        nodes, num_shared = self._nodes(full), self._num_shared
+        nodes, num_shared = self._nodes(full), self.num_shared
         inside = self._inside(full)
         own = (nodes.weights.bend * nodes.decided).sum(axis=1) * inside
         edge, corner = np.zeros((len(own), 0)), np.zeros((0, 0))
@@ -112,7 +112,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
     @_or_for_everybody
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
-        nodes, num_shared = self._nodes(full), self._num_shared
+        nodes, num_shared = self._nodes(full), self.num_shared
         inside = self._inside(full)
         scores = nodes.scores
         chance = np.exp(nodes.solved)[:, :, None]
@@ -127,7 +127,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
     @_or_for_everybody
     def jacobian(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Real:
         """Return d log pi(a|s) / d color of each observation [N, colors]."""
-        nodes, num_shared = self._nodes(full), self._num_shared
+        nodes, num_shared = self._nodes(full), self.num_shared
         scores = nodes.scores
         if shift is not None:
             shifted = [piece.exact.jacobian(point, shift)[:, -1:] for piece, point in nodes]
@@ -191,11 +191,12 @@ class InterpolatedLikelihood(AbstractLikelihood):
         return likelihood_of(self.model, observations)
 
     @cached_property
-    def _choices(self) -> Choices:
+    def choices(self) -> Choices:
+        """All that can be decided in what was met."""
         return Choices.of(self.observations, self.model)
 
     @property
-    def _num_shared(self) -> int:
+    def num_shared(self) -> int:
         """Free parameters of the reward, all of them shared."""
         return int((self.model.table.free & ~self.model.table.is_temperature).sum())
 
@@ -208,10 +209,10 @@ class InterpolatedLikelihood(AbstractLikelihood):
         num_weights = len(full) - len(self.model.groups)
         shared = full[:num_weights].detach()
         points = tuple(torch.cat([shared, torch.from_numpy(own)]) for own in pieces.nodes)
-        place = pieces.piece[self.observations.person] * len(self._choices.action) + self._choices.of_observation
-        size = (len(self.model.subjects), len(pieces.used) * len(self._choices.action))
+        place = pieces.piece[self.observations.person] * len(self.choices.action) + self.choices.of_observation
+        size = (len(self.model.subjects), len(pieces.used) * len(self.choices.action))
         counts = csr_array((self.observations.weight, (self.observations.person, place)), shape=size)
-        solved = tuple(self._piece(number) for number in pieces.used)
+        solved = tuple(self.piece(number) for number in pieces.used)
         nodes = Nodes(pieces.used, solved, points, pieces.piece, pieces.weights, place, counts)
         self._latest = (here, nodes)
         return nodes
@@ -225,7 +226,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
         """1 where a person's log temperature is within its limits, and moves with its parameter; else 0."""
         return (np.abs(self._log_temperature(full)) < LOG_TEMPERATURE_LIMIT).astype(np.float64)
 
-    def _piece(self, number: int) -> Piece:
+    def piece(self, number: int) -> Piece:
         """Return a piece, made once."""
         if number not in self._pieces:
             self._pieces[number] = Piece(self._at_temperatures(NODES))
@@ -233,7 +234,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
 
     def _at_temperatures(self, count: int) -> ExactLikelihood:
         """Return the likelihood of one observation of each choice at each of some temperatures."""
-        choices, shape = self._choices, (len(self._choices.action), count)
+        choices, shape = self.choices, (len(self.choices.action), count)
         row, state, time, action = (
             np.broadcast_to(code, shape).ravel()
             for code in (np.arange(count), choices.state[:, None], choices.time[:, None], choices.action[:, None])
@@ -253,8 +254,8 @@ class InterpolatedLikelihood(AbstractLikelihood):
 
     def _first_choices(self, nodes: Nodes) -> Index:
         """Return where the choices of each (piece, time, state) begin."""
-        first = np.flatnonzero(np.diff(self._choices.place, prepend=-1))
-        size = len(self._choices.action)
+        first = np.flatnonzero(np.diff(self.choices.place, prepend=-1))
+        size = len(self.choices.action)
         starts: Index = (np.arange(nodes.counts.shape[1] // size)[:, None] * size + first).ravel()
         return starts
 

@@ -1,17 +1,14 @@
-"""fit: maximum likelihood for every tabular model, through one Lightning module."""
+"""Maximum likelihood for every tabular model, through one Lightning module."""
 
 import copy
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
-from humansoft.errors import UsageError, did_you_mean
 from humansoft.fit.assemble import assemble
 from humansoft.fit.boundary import Boundary, find_boundary, reward_scale, settle
 from humansoft.fit.exact_likelihood import ExactLikelihood
@@ -22,7 +19,6 @@ from humansoft.fit.pseudo_likelihood import pseudo_start
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.temperature import Fixed, Shared
-from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
 OnStep = Callable[[int, float], None]
@@ -32,51 +28,16 @@ _FARTHEST_START = 4.0  # log units from the size of the reward
 _MOST_ROUNDS = 5  # of finding who is at a boundary and letting the others settle
 
 
-@one_thread()
-def fit(
+def maximum_likelihood(
     model: SoftOptimalModel,
     log: BehaviorLog,
     *,
-    method: Literal["maximum_likelihood"] = "maximum_likelihood",
-    seed: int | None = None,
-    max_steps: int = 200,
-    allow_unidentified: bool = False,
-    on_step: OnStep | None = None,
+    seed: int | None,
+    max_steps: int,
+    allow_unidentified: bool,
+    on_step: OnStep | None,
 ) -> Fit:
-    """Fit a model to a log by maximum likelihood; neither is changed.
-
-    The log is checked against the task and the model against the log (:func:`humansoft.identify`)
-    first. A model whose solver learns from samples is fitted as if it were solved exactly, and predicts
-    with what it learns. Free parameters are learned by one Lightning module: trust-region Newton on the
-    exact likelihood in float64, to a scaled gradient of 1e-6.
-
-    Args:
-        model: the hypothesis.
-        log: the decisions.
-        method: how to estimate.
-        seed: seed of the identification draws, recorded in the result.
-        max_steps: largest number of optimiser iterations.
-        allow_unidentified: fit all the same when the data leave directions flat; the result is labelled.
-        on_step: called after every iteration with (iteration, log-likelihood).
-
-    Returns:
-        The fit; look at ``status`` and ``summary()``.
-
-    Raises:
-        LogError: the log does not fit the task (every problem, with places).
-        IdentificationError: the data cannot tell the parameters apart (every flat direction, with fixes).
-        SolveError: the model has no solution at any starting value.
-
-    Example:
-        >>> import humansoft as hs
-        >>> log, task = hs.load_dataset("overcooked_cramped_room")
-        >>> fitted = hs.fit(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0)), log)
-        >>> fitted.converged
-        True
-    """
-    if method != "maximum_likelihood":
-        raise UsageError(f"there is no method {method!r}.{did_you_mean(method, ['maximum_likelihood'])}")
-    require_valid(log, model.task)
+    """Fit every parameter of a model to a checked log; see :func:`humansoft.fit`."""
     bound = model.bind(log)
     likelihood = likelihood_of(bound, bound.observe(log))
     report = identified(likelihood, seed or 0)
@@ -102,7 +63,7 @@ def _learn(
     """Maximise; hold whoever runs to a boundary, and let the others settle without them."""
     bound = likelihood.model
     first_look = min(max_steps, _FIRST_LOOK)  # somebody on the way to infinity slows everybody down
-    likelihood, full, history = _maximise(bound, log, first_look, on_step, before=likelihood)
+    likelihood, full, history = maximise(bound, log, first_look, on_step, before=likelihood)
     unfinished = first_look < max_steps and len(history) >= first_look
     boundary = find_boundary(likelihood, full)
     held = np.zeros(len(full), dtype=bool)
@@ -114,7 +75,7 @@ def _learn(
             likelihood = ExactLikelihood(bound, likelihood.observations)
         else:
             full, bound.table = settle(bound, full, boundary)
-        likelihood, full, history = _maximise(bound, log, max_steps, on_step, full, history, likelihood)
+        likelihood, full, history = maximise(bound, log, max_steps, on_step, full, history, likelihood)
         boundary, held, unfinished = find_boundary(likelihood, full, at_edge), at_edge, False
     return likelihood, full, history, boundary
 
@@ -126,7 +87,7 @@ def _is_precise(likelihood: AbstractLikelihood, full: Real) -> bool:
     return likelihood.largest_error(torch.from_numpy(full)) <= TOLERANCE
 
 
-def _maximise(
+def maximise(
     bound: SoftOptimalModel,
     log: BehaviorLog,
     max_steps: int,
@@ -148,7 +109,7 @@ def _maximise(
     pooled = _pooled(bound) if start is None else None
     if pooled is not None:
         # What everybody shares is found first, where one solution serves all people.
-        _, together, history = _maximise(pooled.bind(log), log, max_steps, on_step)
+        _, together, history = maximise(pooled.bind(log), log, max_steps, on_step)
         start = np.r_[together[:-1], np.full(len(bound.groups), _inner(bound, together[-1]))]
     data = DecisionDataModule(bound, log, before)
     near = start is None and data.likelihood.pilot is not None

@@ -11,6 +11,7 @@ from humansoft.codebook import Labels
 from humansoft.data.log import Columns
 from humansoft.errors import NotConvergedError
 from humansoft.fit.arrow import BlockCovariance
+from humansoft.fit.population import Population
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
 
@@ -32,7 +33,7 @@ class FitStatus(enum.Enum):
     )
 
 
-_PLAIN = ("log_likelihood", "num_decisions", "rank", "status", "notes", "seed", "versions")
+_PLAIN = ("log_likelihood", "num_decisions", "rank", "status", "notes", "seed", "versions", "population")
 _TRAINING = ("counts", "starts", "participants", "columns", "dataset", "source")
 
 
@@ -85,6 +86,7 @@ class Fit:
         training: what is kept of the log.
         seed: seed the fit was given.
         versions: versions of the libraries that produced it.
+        population: what a population model says of the people behind these; ``None`` for people one by one.
     """
 
     model: SoftOptimalModel
@@ -99,6 +101,7 @@ class Fit:
     training: TrainingData
     seed: int | None
     versions: dict[str, str] = field(default_factory=dict)
+    population: Population | None = None
 
     @property
     def subjects(self) -> Labels:

@@ -19,6 +19,7 @@ from humansoft.errors import Problems, RunError
 from humansoft.fit.packing import deep, flat, pack, unpack
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.stored_covariances import covariance_tensors, read_covariances
+from humansoft.fit.stored_population import population_tables, population_tensors, read_population
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
 from humansoft.rewards.base import AbstractReward
@@ -28,10 +29,10 @@ from humansoft.solvers.exact import SAMPLED_SOLVERS
 from humansoft.tasks.goals import Goals
 from humansoft.tasks.task import Task
 from humansoft.tasks.transitions import Transitions
-from humansoft.temperature import Fixed, PerGroup, PerSubject, Shared
+from humansoft.temperature import ByFormula, Fixed, PerGroup, PerSubject, Shared
 
-FORMAT = 2
-_TEMPERATURES = {kind.__name__: kind for kind in (Fixed, Shared, PerGroup, PerSubject)}
+FORMAT = 3
+_TEMPERATURES = {kind.__name__: kind for kind in (ByFormula, Fixed, Shared, PerGroup, PerSubject)}
 
 
 def save(fit: Fit, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -88,10 +89,12 @@ def _write(fit: Fit, folder: Path) -> None:
         "counts": fit.training.counts,
         "starts": fit.training.starts,
         "participants": flat(fit.training.participants),
+        **population_tables(fit.population),
     }
     for name, table in tables.items():
         table.rename(columns=str).to_parquet(folder / f"{name}.parquet", index=False)
-    save_file(_tensors(fit.model) | covariance_tensors(fit.covariances), folder / "tensors.safetensors")
+    tensors = _tensors(fit.model) | covariance_tensors(fit.covariances) | population_tensors(fit.population)
+    save_file(tensors, folder / "tensors.safetensors")
     record = _record(fit)
     record["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
     record["checksum"] = _checksum(record)
@@ -120,6 +123,7 @@ def _record(fit: Fit) -> dict[str, Any]:
             "dataset": fit.training.dataset,
             "source": fit.training.source,
         },
+        "population": None if fit.population is None else fit.population.record(),
         "covariances": {
             "kinds": list(fit.covariances.kinds),
             "missing": {k: v for k, v in fit.covariances.matrices.items() if isinstance(v, str)},
@@ -196,6 +200,7 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
         ),
         seed=record["seed"],
         versions=record["versions"],
+        population=read_population(record["population"], tables, tensors, model.subjects.values),
     )
 
 

@@ -33,7 +33,7 @@ def read_covariances(
     for kind in COVARIANCE_KINDS:
         if kind in record["missing"]:
             matrices[kind] = record["missing"][kind]
-        else:
+        elif f"covariance.{kind}.core" in tensors:
             layout = Layout(tensors["covariance.owner"].numpy(), len(params))
             unknown = tensors.get(f"covariance.{kind}.unknown")
             blocks, factor, core = (tensors[f"covariance.{kind}.{name}"].numpy() for name in _PARTS)

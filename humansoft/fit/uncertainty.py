@@ -32,8 +32,14 @@ from humansoft.parameters import Parameters
 
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
-CovarianceKind = Literal["hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"]
-COVARIANCE_KINDS: tuple[CovarianceKind, ...] = ("hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode")
+CovarianceKind = Literal["hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode", "posterior"]
+COVARIANCE_KINDS: tuple[CovarianceKind, ...] = (
+    "hessian",
+    "bhhh",
+    "sandwich_by_subject",
+    "sandwich_by_episode",
+    "posterior",
+)
 
 MIN_EPISODES = 5
 """With fewer episodes, a sandwich clustered by episode says more about luck than about noise."""

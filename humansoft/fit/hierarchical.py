@@ -1,0 +1,280 @@
+"""Population models: people's own parameters come from a distribution, which is learned with them.
+
+log temperature_i = x_i' beta + u_i, u_i ~ N(0, sigma^2), and the same for reward weights where everybody has their
+own (SCIENCE 4.5). The population's parameters maximise the marginal likelihood, by adaptive Gauss-Hermite
+quadrature (Pinheiro and Bates 1995) or Laplace-EM (Huys et al. 2011), which is faster with many deviations and
+underestimates sigma with few decisions a person.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humansoft.errors import ModelError, SolveError, UsageError, did_you_mean
+from humansoft.fit.deviations import adapted
+from humansoft.fit.marginal import ExpectedLikelihood, LaplaceLikelihood, MarginalLikelihood, PopulationObjective
+from humansoft.fit.mixed import Mixed
+from humansoft.fit.profiles import Profiles
+from humansoft.model import SoftOptimalModel
+from humansoft.parameters import Parameter
+from humansoft.temperature import Fixed, PerGroup, PerSubject
+
+Real = npt.NDArray[np.float64]
+OnStep = Callable[[int, float], None]
+Integrate = Literal["auto", "quadrature", "laplace"]
+
+NODES = {0: 1, 1: 15, 2: 9}
+"""Quadrature nodes a dimension of the deviations."""
+
+MOST_DIMENSIONS = 2
+"""With more deviations a person, a product of quadrature rules has too many nodes."""
+
+MANY_DECISIONS = 600
+"""Decisions a person from which Laplace's bias is small: sigma .578 for .6 (SCIENCE 4.5)."""
+
+SMALLEST_SD = 1e-3
+"""Below this, people do not differ in anything that can be seen."""
+
+_FIRST_SD = 0.5
+_LOG_UNITS = "natural log"
+_ROUNDS, _EM_ROUNDS, _STEPS_A_ROUND = 30, 100, 8
+_LARGEST_LEAP = 3.0  # of a log standard deviation, by extrapolation
+_SAME = 1e-7  # change of a parameter that matters, between two rounds
+_SAME_EM = 1e-6  # the same, in one step of EM
+_STEPS_OF_EM = 2  # of Newton towards what people share, in one step of EM
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationMaximum:
+    """Where a population's likelihood is largest.
+
+    Attributes:
+        objective: the likelihood, with the nodes or modes of the maximum.
+        full: [P] the parameters.
+        history: log-likelihood after each step.
+        settled: whether the last round changed nothing.
+    """
+
+    objective: PopulationObjective
+    full: Real
+    history: list[float]
+    settled: bool
+
+
+def personal(model: SoftOptimalModel) -> SoftOptimalModel:
+    """Return the model in which everybody has a temperature of their own.
+
+    Raises:
+        UsageError: one temperature for everybody: there is no population to speak of.
+    """
+    if isinstance(model.temperature, PerSubject) or (
+        isinstance(model.temperature, Fixed) and getattr(model.reward, "shared", True) is False
+    ):
+        return model
+    if isinstance(model.temperature, PerGroup):
+        own = model.solved_by(model.solver)
+        own.temperature = PerSubject()
+        return own
+    raise UsageError(
+        f"method='hierarchical' needs people who differ, and {model.temperature!r} gives everybody the same: use "
+        "temperature=PerSubject(), PerGroup(column) (one mean a group) or a formula such as '~ group + age'"
+    )
+
+
+def require_population(bound: SoftOptimalModel) -> None:
+    """Refuse models whose population would be arbitrary.
+
+    Raises:
+        ModelError: saying why, and what to do.
+    """
+    if bound.task.goals is not None:
+        raise ModelError(
+            "population models of route choice on a network are not available; fit each person, or Shared()"
+        )
+    endless = bound.planner == "entropy" and bound.task.discount == 1 and bound.task.horizon is None
+    if endless and not bound.rows_are_people:
+        raise ModelError(
+            "population models ask for likelihoods at high temperatures, at which planner='entropy' has no solution "
+            "without a discount; use planner='kl', which is the same likelihood where action sets are equal"
+        )
+    if bound.rows_are_people and bound.is_relative:
+        raise ModelError(
+            "reward and temperature both vary by subject: only their ratio is in the data, whatever the population. "
+            "Ways out: share the reward (LinearReward(shared=True)); fix one weight at a non-zero value; or keep "
+            "temperature=Fixed(1) and let the weights vary"
+        )
+
+
+def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool) -> Mixed:
+    """Say what the population of a bound model's people is.
+
+    Args:
+        bound: everybody has parameters of their own.
+        terms: [B, p] what explains the mean log temperatures.
+        deviate: whether people deviate from what covariates say.
+    """
+    people = bound.subjects.values
+    own = [row for row in bound.table.rows if row.level == "subject" and row.fixed is None and row.label == people[0]]
+    shared = tuple(row for row in bound.table.rows if row.kind == "reward" and row.level == "shared")
+    coefficients, blocks = [], []
+    for place, row in enumerate(own):
+        columns = terms if row.kind == "log_temperature" else terms.iloc[:, :1] * 0 + 1
+        labels = list(terms.columns) if row.kind == "log_temperature" else ["mean"]
+        coefficients += [Parameter(row.name, row.kind, "group", str(c), row.unit, None, row.scale) for c in labels]
+        block = np.zeros((len(people), len(own), len(labels)))
+        block[:, place] = columns.to_numpy()
+        blocks.append(block)
+    design = np.concatenate(blocks, axis=2)
+    spread = tuple(
+        Parameter("sd", "log_sd", "group", row.name, _LOG_UNITS if row.kind == "log_temperature" else row.unit)
+        for row in own
+        if deviate
+    )
+    mean_zero = design[:, -1, :].mean(axis=0) if bound.is_relative else None
+    deviating = tuple(range(len(own))) if deviate else ()
+    return Mixed(shared, tuple(coefficients), spread, design, deviating, mean_zero)
+
+
+def integration_of(mixed: Mixed, decisions: Real, integrate: str) -> Literal["none", "quadrature", "laplace"]:
+    """Choose how deviations are integrated out: exactly where that is affordable.
+
+    Raises:
+        UsageError: an unknown choice, or quadrature over too many dimensions.
+    """
+    choices = ["auto", "quadrature", "laplace"]
+    if integrate not in choices:
+        raise UsageError(f"integrate={integrate!r}.{did_you_mean(integrate, choices)}")
+    dimensions = mixed.num_deviations
+    if dimensions == 0:
+        return "none"
+    if integrate == "quadrature" and dimensions > MOST_DIMENSIONS:
+        raise UsageError(
+            f"quadrature integrates over at most {MOST_DIMENSIONS} deviations a person, here are {dimensions}; use "
+            "integrate='laplace' or method='posterior'"
+        )
+    if integrate != "auto":
+        return integrate  # type: ignore[return-value]
+    exact = dimensions == 1 or (dimensions <= MOST_DIMENSIONS and float(np.median(decisions)) < MANY_DECISIONS)
+    return "quadrature" if exact else "laplace"
+
+
+def start_of(mixed: Mixed, shared: Real, typical: Real) -> Real:
+    """Return where to start: everybody alike.
+
+    Args:
+        mixed: the population.
+        shared: the reward parameters that people share.
+        typical: [K] own parameters of people who are alike.
+    """
+    coefficients = mixed.coefficients_of(np.tile(typical, (mixed.num_people, 1)))
+    return mixed.table.project(np.r_[shared, coefficients, np.full(len(mixed.spread), np.log(_FIRST_SD))])
+
+
+def by_quadrature(
+    profiles: Profiles, mixed: Mixed, decisions: float, start: Real, num_nodes: int, on_step: OnStep | None
+) -> PopulationMaximum:
+    """Maximise the marginal likelihood: at nodes that stay, then at nodes where the posteriors have moved to.
+
+    Raises:
+        SolveError: no solution at the start.
+    """
+    full, settled, objective = start, False, None
+    history: list[float] = []
+    for _ in range(_ROUNDS):
+        nodes = adapted(profiles, mixed, full, num_nodes)
+        if nodes is None:
+            raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
+        objective = MarginalLikelihood(profiles, mixed, decisions, nodes, num_nodes)
+        moved = _learned(objective, full, _STEPS_A_ROUND, history, on_step)
+        settled = _distance(mixed, moved, full) <= _SAME
+        full = moved
+        if settled or (_collapsed(mixed, full).all() and mixed.num_deviations):
+            break
+    assert objective is not None
+    return PopulationMaximum(objective, full, history, settled)
+
+
+def by_laplace(
+    profiles: Profiles, mixed: Mixed, decisions: float, start: Real, on_step: OnStep | None
+) -> PopulationMaximum:
+    """Laplace-EM, extrapolated as in SQUAREM (Varadhan and Roland 2008), which keeps the fixed point.
+
+    Raises:
+        SolveError: no solution at the start.
+    """
+    history: list[float] = []
+    objective = LaplaceLikelihood(profiles, mixed, decisions)
+
+    def improved(full: Real) -> Real:
+        return _em_step(objective, full, history, on_step)
+
+    full, settled = start, False
+    for _ in range(_EM_ROUNDS):
+        first = improved(full)
+        second = improved(first)
+        change, bend = first - full, second - 2 * first + full
+        settled = _distance(mixed, first, full) <= _SAME_EM
+        if settled or _collapsed(mixed, second).all():
+            full = second
+            break
+        length = np.linalg.norm(change) / max(float(np.linalg.norm(bend)), 1e-300)
+        far = full + 2 * length * change + length**2 * bend
+        near = (
+            length <= 1 or np.abs(far - second).max() > _LARGEST_LEAP or not np.isfinite(objective.by_person(far)).all()
+        )
+        full = second if near else far
+    return PopulationMaximum(objective, full, history, settled)
+
+
+def _em_step(objective: LaplaceLikelihood, full: Real, history: list[float], on_step: OnStep | None) -> Real:
+    """Return what the posteriors at some parameters, taken for Gaussian, say the parameters are."""
+    mixed = objective.mixed
+    found = objective.posterior(full)
+    if found is None:
+        raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
+    history.append(float(objective.by_person(full).sum()))
+    if on_step is not None:
+        on_step(len(history), history[-1])
+    points, chance = found.sigma_points()
+    own = mixed.own(full, found.mean[:, None])[:, 0]
+    coefficients = mixed.coefficients_of(own)
+    apart = (own - mixed.design @ coefficients)[:, list(mixed.deviating)]
+    variance = (apart**2 + np.diagonal(found.covariance, axis1=1, axis2=2)).mean(axis=0)
+    shared = mixed.split(full)[0]
+    if mixed.free_shared.any():
+        expected = ExpectedLikelihood(objective.profiles, mixed, objective.decisions, mixed.own(full, points), chance)
+        shared = mixed.split(_learned(expected, full, _STEPS_OF_EM, [], None))[0]
+    improved: Real = np.r_[shared, coefficients, 0.5 * np.log(variance)]
+    return improved
+
+
+def _learned(
+    objective: PopulationObjective, start: Real, steps: int, history: list[float], on_step: OnStep | None
+) -> Real:
+    """Maximise from a start by the learner of all fits; note the log-likelihood after each step."""
+    # Lightning takes five seconds to import: only when something is learned.
+    from humansoft.fit.learner import OneStep, SoftOptimalLearner, run_trainer
+
+    before = len(history)
+    told = None if on_step is None else lambda step, value: on_step(before + step, value)
+    learner = SoftOptimalLearner(objective, steps, told, near=True)
+    learner.start_at(start)
+    run_trainer(learner, OneStep())
+    history.extend(learner.history)
+    found: Real = learner.full.detach().numpy().copy()
+    return found
+
+
+def _distance(mixed: Mixed, moved: Real, full: Real) -> float:
+    """Return the largest change of a parameter, in units in which it matters."""
+    return float(np.max(np.abs(moved - full) * mixed.table.scales / np.maximum(1.0, np.abs(full)), initial=0.0))
+
+
+def _collapsed(mixed: Mixed, full: Real) -> npt.NDArray[np.bool_]:
+    """Which standard deviations are as good as 0."""
+    found: npt.NDArray[np.bool_] = mixed.split(full)[2][: mixed.num_deviations] < np.log(SMALLEST_SD)
+    return found

@@ -1,0 +1,83 @@
+"""Population: what a fit says about the people behind its people."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humansoft.errors import UsageError, did_you_mean
+
+Real = npt.NDArray[np.float64]
+Integration = Literal["none", "laplace", "quadrature", "nuts"]
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """The distribution that people's own parameters come from: own = design @ coefficients + deviation.
+
+    Attributes:
+        params: one row a parameter, indexed by (name, label): ("log_temperature", term) are coefficients, ("sd",
+            name) standard deviations of the deviations; estimate, std_error, ci_low, ci_high, unit, fixed.
+        covariance: [P, P] of these, in the same order; standard deviations as logarithms.
+        design: [B, p] what multiplies the coefficients of the log temperature, one row a person.
+        evidence: log marginal likelihood of each person, the person's own parameters integrated out.
+        integration: how: "quadrature" (adaptive Gauss-Hermite), "laplace", "nuts", or "none" (no deviations).
+        formula: what explains the mean log temperature.
+        integration_error: how much the log marginal likelihood changes with twice the nodes, in nats; nan where it
+            is not known.
+    """
+
+    params: pd.DataFrame
+    covariance: Real
+    design: pd.DataFrame
+    evidence: "pd.Series[float]"
+    integration: Integration
+    formula: str
+    integration_error: float
+
+    def __eq__(self, other: object) -> bool:
+        """Two populations are equal when all their numbers and labels are."""
+        if not isinstance(other, Population):
+            return NotImplemented
+        return (
+            (self.integration, self.formula) == (other.integration, other.formula)
+            and np.array_equal(self.integration_error, other.integration_error, equal_nan=True)
+            and np.array_equal(self.covariance, other.covariance)
+            and all(getattr(self, name).equals(getattr(other, name)) for name in ("params", "design", "evidence"))
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def sd(self) -> "pd.Series[float]":
+        """Standard deviations between people, by parameter."""
+        rows = self.params[self.params.index.get_level_values("name") == "sd"]
+        return rows["estimate"].droplevel("name")
+
+    def contrast(self, weights: "dict[str, float]") -> dict[str, float]:
+        """Return a weighted sum of coefficients of the log temperature, with its standard error.
+
+        Raises:
+            UsageError: a term that the formula does not have.
+
+        Args:
+            weights: term -> weight.
+        """
+        terms = [label for name, label in self.params.index if name == "log_temperature"]
+        vector = np.zeros(len(self.params))
+        for term, weight in weights.items():
+            if term not in terms:
+                raise UsageError(f"the population has no term {term!r}.{did_you_mean(term, terms)}")
+            vector[self.params.index.get_loc(("log_temperature", term))] = weight
+        estimate = float(vector @ self.params["estimate"].to_numpy(dtype=float))
+        return {"estimate": estimate, "std_error": float(np.sqrt(vector @ self.covariance @ vector))}
+
+    def record(self) -> dict[str, Any]:
+        """Return what is not a table, for a file."""
+        return {
+            "integration": self.integration,
+            "formula": self.formula,
+            "integration_error": None if np.isnan(self.integration_error) else self.integration_error,
+        }

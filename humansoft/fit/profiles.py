@@ -1,0 +1,207 @@
+"""Profiles: the log-likelihood of every person as a function of what is the person's own.
+
+A population model needs each person's likelihood at many values of the person's own parameters (log temperature,
+and reward weights where people have their own), at one value of what everybody shares. Where people differ in
+temperature alone, one solution of the soft Bellman equation a node serves everybody, however many people and
+values there are.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.sparse import csr_array
+
+from humansoft.codebook import Labels
+from humansoft.fit.chebyshev import NODES, Pieces, nodes_of
+from humansoft.fit.exact_likelihood import ExactLikelihood
+from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
+from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
+from humansoft.solvers.expansion import Observations
+
+Real = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """First derivatives of each person's log-likelihood.
+
+    Attributes:
+        shared: [B, Q, k] by the free parameters that people share.
+        own: [B, Q, K] by the person's own.
+    """
+
+    shared: Real
+    own: Real
+
+
+class Profiles(ABC):
+    """Log-likelihoods of B people at Q values each of their K own parameters.
+
+    ``shared`` holds the reward parameters that people share, fixed ones included.
+    """
+
+    @abstractmethod
+    def value(self, shared: Real, own: Real) -> Real:
+        """Return the log-likelihoods [B, Q] at own parameters [B, Q, K], minus infinity without a solution."""
+
+    @abstractmethod
+    def scores(self, shared: Real, own: Real) -> Scores:
+        """Return their first derivatives."""
+
+    @abstractmethod
+    def curvature(self, shared: Real, own: Real) -> Real:
+        """Return their second derivatives by a person's own parameters [B, Q, K, K]."""
+
+
+def profiles_of(likelihood: AbstractLikelihood) -> Profiles:
+    """Return the profiles of the people of a bound model."""
+    if likelihood.model.rows_are_people:
+        return PersonProfiles(likelihood)
+    return TemperatureProfiles(InterpolatedLikelihood(likelihood.model, likelihood.observations))
+
+
+@dataclass(eq=False)
+class TemperatureProfiles(Profiles):
+    """People share the reward and differ in temperature: K = 1, solved at nodes and interpolated between."""
+
+    likelihood: InterpolatedLikelihood
+    _summed: dict[int, tuple[bytes, Real]] = field(default_factory=dict, repr=False)
+    _scored: dict[int, tuple[bytes, Real]] = field(default_factory=dict, repr=False)
+
+    def value(self, shared: Real, own: Real) -> Real:
+        """Return the log-likelihoods [B, Q], minus infinity without a solution."""
+        pieces = self._pieces(own)
+        decided = self._decided(pieces, shared)
+        if decided is None:
+            return np.full(own.shape[:2], -np.inf)
+        found: Real = self._interpolated(pieces, decided, pieces.weights.value, own)[..., 0]
+        return found
+
+    def scores(self, shared: Real, own: Real) -> Scores:
+        """Return their first derivatives; by temperature, those of the interpolation."""
+        pieces = self._pieces(own)
+        slope = self._interpolated(pieces, self._known(pieces, shared), pieces.weights.slope, own)
+        by_shared = np.zeros((*own.shape[:2], self.likelihood.num_shared))
+        if by_shared.size:
+            tables = np.stack([self._scored_on(number, shared) for number in pieces.used])
+            by_shared = self._interpolated(pieces, tables, pieces.weights.value, own)
+        return Scores(by_shared, slope * self._inside(own))
+
+    def curvature(self, shared: Real, own: Real) -> Real:
+        """Return their second derivatives by the log temperature [B, Q, 1, 1]."""
+        pieces = self._pieces(own)
+        bend = self._interpolated(pieces, self._known(pieces, shared), pieces.weights.bend, own)
+        found: Real = (bend * self._inside(own))[..., None]
+        return found
+
+    def _decided(self, pieces: Pieces, shared: Real) -> Real | None:
+        """Return the log probability of all that each person decided, at all nodes [pieces, B, NODES, 1]."""
+        tables = [self._decided_on(number, shared) for number in pieces.used]
+        known = [table for table in tables if table is not None]
+        return np.stack(known)[..., None] if len(known) == len(tables) else None
+
+    def _known(self, pieces: Pieces, shared: Real) -> Real:
+        decided = self._decided(pieces, shared)
+        assert decided is not None, "derivatives are asked for at feasible parameters only"
+        return decided
+
+    def _pieces(self, own: Real) -> Pieces:
+        return Pieces(own.reshape(-1).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
+
+    def _inside(self, own: Real) -> Real:
+        """1 where a log temperature is within its limits, else 0."""
+        return (np.abs(own) < LOG_TEMPERATURE_LIMIT).astype(np.float64)
+
+    def _interpolated(self, pieces: Pieces, tables: Real, weights: Real, own: Real) -> Real:
+        """Interpolate tables [pieces, B, NODES, k] at everybody's values -> [B, Q, k]."""
+        people, values = own.shape[:2]
+        person = np.repeat(np.arange(people), values)
+        found: Real = np.einsum("nj,njk->nk", weights, tables[pieces.piece, person])
+        return found.reshape(people, values, tables.shape[-1])
+
+    def _decided_on(self, number: int, shared: Real) -> Real | None:
+        """Return the log probability of all that each person decided at the nodes of a piece [B, NODES]."""
+        key = shared.tobytes()
+        if number not in self._summed or self._summed[number][0] != key:
+            log_policy = self.likelihood.piece(number).log_policy(_point(number, shared))
+            if log_policy is None:
+                return None
+            self._summed[number] = (key, np.asarray(self._counts @ log_policy))
+        return self._summed[number][1]
+
+    def _scored_on(self, number: int, shared: Real) -> Real:
+        """Return its derivatives by what people share [B, NODES, k]."""
+        key = shared.tobytes()
+        if number not in self._scored or self._scored[number][0] != key:
+            scores = self.likelihood.piece(number).scores(_point(number, shared))[:, :, :-1]
+            summed: Any = self._counts @ scores.reshape(len(scores), -1)
+            self._scored[number] = (key, np.asarray(summed).reshape(self._counts.shape[0], NODES, -1))
+        return self._scored[number][1]
+
+    @cached_property
+    def _counts(self) -> csr_array:
+        """[B, D] how often each person decided what."""
+        seen, choices = self.likelihood.observations, self.likelihood.choices
+        shape = (len(self.likelihood.model.subjects), len(choices.action))
+        return csr_array((seen.weight, (seen.person, choices.of_observation)), shape=shape)
+
+
+@dataclass(eq=False)
+class PersonProfiles(Profiles):
+    """People have reward weights of their own: each is solved for at each value, as a person of its own."""
+
+    likelihood: AbstractLikelihood
+    _of_many: dict[int, ExactLikelihood] = field(default_factory=dict, repr=False)
+
+    def value(self, shared: Real, own: Real) -> Real:
+        """Return the log-likelihoods [B, Q], minus infinity without a solution."""
+        many = self._many(own.shape[1])
+        return many.by_person(self._full(many, own)).reshape(own.shape[:2])
+
+    def scores(self, shared: Real, own: Real) -> Scores:
+        """Return their first derivatives."""
+        many = self._many(own.shape[1])
+        seen = many.observations
+        by_color = many.jacobian(self._full(many, own)) * seen.weight[:, None]
+        gather: Any = csr_array(
+            (np.ones(len(seen)), (seen.person, np.arange(len(seen)))), (own.shape[0] * own.shape[1], len(seen))
+        )
+        summed = np.asarray(gather @ by_color).reshape(*own.shape[:2], -1)
+        is_own = many.directions.layout.is_own
+        return Scores(summed[..., ~is_own], summed[..., is_own])
+
+    def curvature(self, shared: Real, own: Real) -> Real:
+        """Return their second derivatives by a person's own parameters [B, Q, K, K]."""
+        many = self._many(own.shape[1])
+        blocks = many.hessian(self._full(many, own)).blocks
+        return blocks.reshape(*own.shape[:2], *blocks.shape[1:])
+
+    def _full(self, many: ExactLikelihood, own: Real) -> torch.Tensor:
+        full = many.start().numpy().copy()
+        full[many.directions.layout.own] = own.reshape(-1, own.shape[2])
+        return torch.from_numpy(full)
+
+    def _many(self, values: int) -> ExactLikelihood:
+        """Return the likelihood of a person of its own for each person and value, made once."""
+        if values not in self._of_many:
+            model, seen = self.likelihood.model, self.likelihood.observations
+            people = Labels("subject", tuple(range(len(model.subjects) * values)))
+            several = len(model.groups) > 1
+            groups = people if several else model.groups
+            of_person = np.arange(len(people)) if several else np.zeros(len(people), dtype=np.int64)
+            repeated = np.repeat(np.arange(len(seen)), values)
+            person = seen.person[repeated] * values + np.tile(np.arange(values), len(seen))
+            wide: Observations = replace(seen.select(repeated), person=person, row=person, unit=person)
+            self._of_many[values] = ExactLikelihood(model.bound_to(people, groups, of_person), wide)
+        return self._of_many[values]
+
+
+def _point(number: int, shared: Real) -> torch.Tensor:
+    """Return the parameters of a piece: the shared ones, and the log temperatures of its nodes."""
+    return torch.from_numpy(np.r_[shared, nodes_of(np.array([number]))[0]])

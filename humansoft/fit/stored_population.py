@@ -1,0 +1,47 @@
+"""Populations on disk: their tables as Parquet, their covariance as a tensor."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+
+from humansoft.fit.packing import deep, flat
+from humansoft.fit.population import Population
+
+
+def population_tables(population: Population | None) -> dict[str, pd.DataFrame]:
+    """Return the tables of a population by name, if there is one; people stand in the order of the fit."""
+    if population is None:
+        return {}
+    return {
+        "population": flat(population.params),
+        "design": population.design.reset_index(drop=True),
+        "evidence": population.evidence.to_frame().reset_index(drop=True),
+    }
+
+
+def population_tensors(population: Population | None) -> dict[str, torch.Tensor]:
+    """Return the covariance of a population as a tensor, if there is one."""
+    return {} if population is None else {"population.covariance": torch.from_numpy(population.covariance.copy())}
+
+
+def read_population(
+    record: Mapping[str, Any] | None,
+    tables: Mapping[str, pd.DataFrame],
+    tensors: Mapping[str, torch.Tensor],
+    people: Sequence[Hashable],
+) -> Population | None:
+    """Read a population back; ``None`` where there was none."""
+    if record is None:
+        return None
+    error = record["integration_error"]
+    return Population(
+        params=deep(tables["population"], ["name", "label"]),
+        covariance=tensors["population.covariance"].numpy(),
+        design=tables["design"].set_axis(list(people)),
+        evidence=tables["evidence"]["evidence"].set_axis(list(people)),
+        integration=record["integration"],
+        formula=record["formula"],
+        integration_error=float("nan") if error is None else error,
+    )
