@@ -6,8 +6,9 @@ temperature leaves a trace in behavior, so somebody has to fix a scale; see
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,20 @@ class ByFormula(PerSubject):
 
 
 Temperature = Fixed | Shared | PerGroup | PerSubject
+
+_KINDS: tuple[type[Temperature], ...] = (Fixed, Shared, PerGroup, PerSubject, ByFormula)
+
+
+def temperature_record(temperature: Temperature) -> dict[str, Any]:
+    """Return a temperature as a record for a file."""
+    return {"kind": type(temperature).__name__, **asdict(temperature)}
+
+
+def temperature_of(record: Mapping[str, Any]) -> Temperature:
+    """Return the temperature of a record."""
+    options = dict(record)
+    kinds = {kind.__name__: kind for kind in _KINDS}
+    return kinds[options.pop("kind")](**options)
 
 
 def with_temperatures(

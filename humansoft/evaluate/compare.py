@@ -16,6 +16,7 @@ import torch
 from humansoft.codebook import Labels
 from humansoft.errors import IdentificationError, UsageError, did_you_mean, shortlist
 from humansoft.evaluate.flatness import training_likelihood
+from humansoft.evaluate.population_contrasts import GroupMeans, group_means
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
@@ -34,7 +35,8 @@ def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
         fit: a fit with a temperature per person or per group.
         *others: more fits, whose people are put into the same table; only fits in the same units.
         by: a participants' column: temperatures of its groups and the ratios between them. With
-            ``PerGroup(by)`` they are the groups' own parameters. With ``PerSubject()`` they are
+            ``PerGroup(by)`` they are the groups' own parameters, in a hierarchical fit the population's means (which
+            cover the choice of people too). With ``PerSubject()`` one by one they are
             geometric means over these very people: the interval covers estimation error, not the
             choice of people.
 
@@ -203,9 +205,32 @@ def other_planner(fit: Fit) -> tuple[str, float]:
 
 
 def _by_group(fit: Fit, by: str) -> pd.DataFrame:
-    groups, members = _membership(fit, by)
     params = fit.params.loc[["log_temperature"]]
     edge = params["boundary"].to_numpy() != ""
+    if fit.population is not None:
+        means, kind = group_means(fit, fit.population, by), "population"
+    else:
+        means, kind = _means_of_people(fit, by, edge)
+    groups, unit = means.groups.values, str(params["unit"].iloc[0])
+    pairs = list(combinations(range(len(groups)), 2))
+    unity = np.eye(len(groups))
+    contrasts = np.vstack([unity, *(unity[b] - unity[a] for a, b in pairs)])
+    names = [("group", str(label), unit) for label in groups]
+    names += [("ratio", f"{groups[b]} / {groups[a]}", "ratio of temperatures") for a, b in pairs]
+    errors = np.sqrt(np.einsum("dg,gh,dh->d", contrasts, means.covariance, contrasts))
+    rows = [
+        _row(*name, float(weights @ means.estimate), float(error), kind)
+        for name, weights, error in zip(names, contrasts, errors, strict=True)
+    ]
+    table = pd.DataFrame(rows).set_index(["kind", "label"])
+    table["num_people_at_boundary"] = int(edge.sum())
+    return table
+
+
+def _means_of_people(fit: Fit, by: str, edge: npt.NDArray[np.bool_]) -> tuple[GroupMeans, str]:
+    """Return geometric means over the people of each group, those at a boundary left out."""
+    groups, members = _membership(fit, by)
+    params = fit.params.loc[["log_temperature"]]
     if isinstance(fit.model.temperature, PerGroup) and edge.any():
         at = [label for _, label in params.index[edge]]
         raise IdentificationError(
@@ -217,21 +242,11 @@ def _by_group(fit: Fit, by: str) -> pd.DataFrame:
     if empty:
         raise IdentificationError(f"nobody in {shortlist(empty)} has an inner estimate: no group mean can be formed")
     combine = combine / combine.sum(axis=1, keepdims=True)
-    logs = params["estimate"].to_numpy(dtype=float)
     covariance, kind = _covariance(fit, edge)
-    unit = str(params["unit"].iloc[0])
-    pairs = list(combinations(range(len(groups)), 2))
-    contrasts = np.vstack([combine, *(combine[b] - combine[a] for a, b in pairs)])
-    names = [("group", str(label), unit) for label in groups.values]
-    names += [("ratio", f"{groups.values[b]} / {groups.values[a]}", "ratio of temperatures") for a, b in pairs]
-    errors = _errors(fit, contrasts, covariance)
-    rows = [
-        _row(*name, float(weights @ logs), error, kind)
-        for name, weights, error in zip(names, contrasts, errors, strict=True)
-    ]
-    table = pd.DataFrame(rows).set_index(["kind", "label"])
-    table["num_people_at_boundary"] = int(edge.sum())
-    return table
+    whole = np.zeros((len(fit.model.table), len(combine)))
+    whole[fit.model.table.is_temperature] = combine.T
+    logs = params["estimate"].to_numpy(dtype=float)
+    return GroupMeans(groups, combine @ logs, whole.T @ covariance.times(whole)), kind
 
 
 def _membership(fit: Fit, by: str) -> tuple[Labels, Real]:
@@ -263,14 +278,6 @@ def _covariance(fit: Fit, edge: npt.NDArray[np.bool_]) -> tuple[BlockCovariance,
     kinds = fit.params.loc[["log_temperature"], "std_error_kind"][~edge]
     kind = str(kinds.mode().iloc[0]) if kinds.astype(bool).any() else "hessian"
     return fit.covariances.matrix(kind), kind
-
-
-def _errors(fit: Fit, contrasts: Real, covariance: BlockCovariance) -> list[float]:
-    """Return the standard error of each contrast [D, temperatures] of the log temperatures."""
-    whole = np.zeros((len(fit.model.table), len(contrasts)))
-    whole[fit.model.table.is_temperature] = contrasts.T
-    variances = (whole * covariance.times(whole)).sum(axis=0)
-    return [float(error) for error in np.sqrt(variances)]
 
 
 def _row(kind: str, label: str, unit: str, value: float, error: float, name: str) -> dict[str, object]:

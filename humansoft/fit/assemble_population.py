@@ -19,6 +19,7 @@ from humansoft.fit.population import Integration, Population
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
+from humansoft.temperature import Temperature
 
 Real = npt.NDArray[np.float64]
 
@@ -31,7 +32,7 @@ def assemble_population(
     likelihood: AbstractLikelihood,
     best: PopulationMaximum,
     integration: Integration,
-    formula: str,
+    temperature: Temperature,
     terms: pd.DataFrame,
     report: Identification,
     log: BehaviorLog,
@@ -58,7 +59,7 @@ def assemble_population(
         design=terms,
         evidence=pd.Series(objective.by_person(full), index=list(likelihood.model.subjects.values), name="evidence"),
         integration=integration,
-        formula=formula,
+        temperature=temperature,
         integration_error=error,
     )
     return Fit(

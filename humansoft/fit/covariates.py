@@ -28,13 +28,15 @@ def covariates_of(temperature: Temperature, log: BehaviorLog, people: Sequence[H
         LogError: a column that is missing, empty for somebody, or not one value a person.
         UsageError: a formula that cannot be read.
     """
-    if isinstance(temperature, PerGroup):
-        names = [temperature.column]
-    else:
-        with _formula_errors(_formula(temperature)):
-            names = sorted(str(name) for name in _parsed(_formula(temperature)).required_variables)
+    names = [temperature.column] if isinstance(temperature, PerGroup) else variables_of(temperature)
     values = {name: log.person_values(name).reindex(list(people)) for name in names}
     return pd.DataFrame(values, index=pd.Index(list(people))).infer_objects()
+
+
+def variables_of(temperature: Temperature) -> list[str]:
+    """Return the names of the columns that a formula is about, none where there is no formula."""
+    with _formula_errors(_formula(temperature)):
+        return sorted(str(name) for name in _parsed(_formula(temperature)).required_variables)
 
 
 def design_of(temperature: Temperature, covariates: pd.DataFrame) -> pd.DataFrame:

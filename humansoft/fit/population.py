@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.errors import UsageError, did_you_mean
+from humansoft.temperature import Temperature, temperature_record
 
 Real = npt.NDArray[np.float64]
 Integration = Literal["none", "laplace", "quadrature", "nuts"]
@@ -24,7 +25,7 @@ class Population:
         design: [B, p] what multiplies the coefficients of the log temperature, one row a person.
         evidence: log marginal likelihood of each person, the person's own parameters integrated out.
         integration: how: "quadrature" (adaptive Gauss-Hermite), "laplace", "nuts", or "none" (no deviations).
-        formula: what explains the mean log temperature.
+        temperature: what explains people's mean log temperatures: one mean, one a group, or a formula.
         integration_error: how much the log marginal likelihood changes with twice the nodes, in nats; nan where it
             is not known.
     """
@@ -34,7 +35,7 @@ class Population:
     design: pd.DataFrame
     evidence: "pd.Series[float]"
     integration: Integration
-    formula: str
+    temperature: Temperature
     integration_error: float
 
     def __eq__(self, other: object) -> bool:
@@ -42,7 +43,7 @@ class Population:
         if not isinstance(other, Population):
             return NotImplemented
         return (
-            (self.integration, self.formula) == (other.integration, other.formula)
+            (self.integration, self.temperature) == (other.integration, other.temperature)
             and np.array_equal(self.integration_error, other.integration_error, equal_nan=True)
             and np.array_equal(self.covariance, other.covariance)
             and all(getattr(self, name).equals(getattr(other, name)) for name in ("params", "design", "evidence"))
@@ -78,6 +79,6 @@ class Population:
         """Return what is not a table, for a file."""
         return {
             "integration": self.integration,
-            "formula": self.formula,
+            "temperature": temperature_record(self.temperature),
             "integration_error": None if np.isnan(self.integration_error) else self.integration_error,
         }

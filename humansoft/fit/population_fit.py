@@ -29,7 +29,7 @@ from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit, TrainingData
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
-from humansoft.temperature import ByFormula, Fixed, PerGroup, Shared
+from humansoft.temperature import Fixed, Shared
 
 Real = npt.NDArray[np.float64]
 OnStep = Callable[[int, float], None]
@@ -72,7 +72,7 @@ def population_fit(
     else:
         num_nodes = NODES[mixed.num_deviations]
         best = by_quadrature(profiles, mixed, float(decisions.sum()), start, num_nodes, on_step)
-    fitted = assemble_population(likelihood, best, integration, _formula(model), terms, report, log, seed)
+    fitted = assemble_population(likelihood, best, integration, model.temperature, terms, report, log, seed)
     return replace(fitted, training=_with_covariates(fitted.training, covariates))
 
 
@@ -100,10 +100,3 @@ def _typical(bound: SoftOptimalModel, alike: SoftOptimalModel, together: Real) -
     first = bound.subjects.values[0]
     own = [row for row in bound.table.rows if row.level == "subject" and row.fixed is None and row.label == first]
     return np.array([values[row.name] for row in own], dtype=np.float64)
-
-
-def _formula(model: SoftOptimalModel) -> str:
-    """Return what explains the mean log temperature, as a formula."""
-    if isinstance(model.temperature, PerGroup):
-        return f"~ 0 + {model.temperature.column}"
-    return model.temperature.formula if isinstance(model.temperature, ByFormula) else "~ 1"

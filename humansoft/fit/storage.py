@@ -29,10 +29,9 @@ from humansoft.solvers.exact import SAMPLED_SOLVERS
 from humansoft.tasks.goals import Goals
 from humansoft.tasks.task import Task
 from humansoft.tasks.transitions import Transitions
-from humansoft.temperature import ByFormula, Fixed, PerGroup, PerSubject, Shared
+from humansoft.temperature import PerSubject, temperature_of, temperature_record
 
 FORMAT = 3
-_TEMPERATURES = {kind.__name__: kind for kind in (ByFormula, Fixed, Shared, PerGroup, PerSubject)}
 
 
 def save(fit: Fit, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -134,10 +133,7 @@ def _record(fit: Fit) -> dict[str, Any]:
 def _model_record(model: SoftOptimalModel) -> dict[str, Any]:
     return {
         "planner": model.planner,
-        "temperature": {
-            "kind": type(model.temperature).__name__,
-            **dataclasses.asdict(model.temperature),
-        },
+        "temperature": temperature_record(model.temperature),
         "reward": _reward_record(model.reward),
         "solver": _solver_record(model),
         "subjects": pack(model.subjects.values),
@@ -253,8 +249,7 @@ def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Tas
 
 
 def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Tensor]) -> SoftOptimalModel:
-    given = dict(record["temperature"])
-    temperature = _TEMPERATURES[given.pop("kind")](**given)
+    temperature = temperature_of(record["temperature"])
     model = SoftOptimalModel(task, _reward(record["reward"]), temperature, record["planner"])
     model.prior = tensors.get("model.prior")
     if record.get("solver") is not None:

@@ -8,6 +8,7 @@ import torch
 
 from humansoft.fit.packing import deep, flat
 from humansoft.fit.population import Population
+from humansoft.temperature import temperature_of
 
 
 def population_tables(population: Population | None) -> dict[str, pd.DataFrame]:
@@ -42,6 +43,6 @@ def read_population(
         design=tables["design"].set_axis(list(people)),
         evidence=tables["evidence"]["evidence"].set_axis(list(people)),
         integration=record["integration"],
-        formula=record["formula"],
+        temperature=temperature_of(record["temperature"]),
         integration_error=float("nan") if error is None else error,
     )
