@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.evaluate.predict import predict as predict
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
+    from humansoft.fit.adapting import adapt as adapt
     from humansoft.fit.fitting import fit as fit
     from humansoft.fit.identification import identify as identify
     from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
@@ -92,6 +93,7 @@ _HOME = {
     "Task": "tasks.task",
     "TemperaturePolicy": "solvers.temperature_policy",
     "ValueIteration": "solvers.fixed_point",
+    "adapt": "fit.adapting",
     "block": "tasks.changes",
     "check": "checking",
     "compare": "evaluate.compare",

@@ -1,5 +1,7 @@
 """From the maximum of a population's likelihood to a Fit: people as they are seen through the population."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,12 +13,11 @@ from humansoft.fit.assemble import NORMAL_95, is_optimum, num_decisions, trainin
 from humansoft.fit.deviations import Posterior, adapted, joint
 from humansoft.fit.directions import Directions
 from humansoft.fit.hierarchical import SMALLEST_SD, PopulationMaximum
-from humansoft.fit.identification import Identification
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Integration, Population
-from humansoft.fit.result import Fit, FitStatus
+from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
 from humansoft.temperature import Temperature
@@ -28,38 +29,60 @@ _GRID, _WIDTH = 161, 9.0  # points and half width (in standard deviations) of th
 _TAIL = 0.025
 
 
+@dataclass(frozen=True, eq=False)
+class People:
+    """The people of a population model, and what is known of them beforehand.
+
+    Attributes:
+        likelihood: of what they did, each with parameters of their own.
+        log: the decisions themselves.
+        temperature: the hypothesis as it was given: what explains their mean log temperatures.
+        covariates: [B, ...] columns that explain.
+        terms: [B, p] the design that these make.
+        notes: sentences that belong beside the result.
+    """
+
+    likelihood: AbstractLikelihood
+    log: BehaviorLog
+    temperature: Temperature
+    covariates: pd.DataFrame
+    terms: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
 def assemble_population(
-    likelihood: AbstractLikelihood,
-    best: PopulationMaximum,
-    integration: Integration,
-    temperature: Temperature,
-    terms: pd.DataFrame,
-    report: Identification,
-    log: BehaviorLog,
-    seed: int | None,
+    people: People, best: PopulationMaximum, integration: Integration, seed: int | None, known: Real | None = None
 ) -> Fit:
     """Turn the maximum of a population's likelihood into a :class:`Fit`.
 
     People's estimates are posterior means. Their covariance adds to the posterior's own what is not known of the
     population (first-order, Kass and Steffey 1989).
+
+    Args:
+        people: whose it is.
+        best: the maximum.
+        integration: how people's own parameters are integrated out.
+        seed: recorded in the result.
+        known: [P, P] covariance of the population's parameters, where other people told them.
     """
-    objective, mixed, full = best.objective, best.objective.mixed, best.full
-    uncertain = _uncertainty(objective, full)
+    likelihood, objective, full = people.likelihood, best.objective, best.full
+    mixed = objective.mixed
+    uncertain = _uncertainty(objective, full) if known is None else known
     posterior = objective.posterior(full)
     assert posterior is not None, "the maximum is feasible"
     person = _person_vector(likelihood, mixed, full, posterior)
     covariance = _people_covariance(likelihood, objective, full, posterior, uncertain)
     params = _params(likelihood.model, objective, full, person, covariance, posterior)
     found = Covariances({"posterior": covariance}, tuple(["posterior"] * len(params)), params.index)
-    settled = best.settled if integration == "laplace" else is_optimum(objective, full)
+    settled = best.settled if integration == "laplace" or known is not None else is_optimum(objective, full)
     error = _integration_error(objective, full)
     population = Population(
         params=_population_params(mixed, full, uncertain),
         covariance=uncertain,
-        design=terms,
+        design=people.terms,
         evidence=pd.Series(objective.by_person(full), index=list(likelihood.model.subjects.values), name="evidence"),
         integration=integration,
-        temperature=temperature,
+        temperature=people.temperature,
         integration_error=error,
     )
     return Fit(
@@ -70,13 +93,21 @@ def assemble_population(
         num_decisions=num_decisions(likelihood),
         rank=mixed.table.num_free,
         status=FitStatus.CONVERGED if settled else FitStatus.MAX_STEPS,
-        notes=(*_notes(population, mixed), *report.notes),
+        notes=(*_notes(population, mixed), *people.notes),
         history=pd.DataFrame({"step": np.arange(1, len(best.history) + 1), "log_likelihood": best.history}),
-        training=training_data(likelihood, log),
+        training=_with_covariates(training_data(likelihood, people.log), people.covariates),
         seed=seed,
         versions=dict(versions()),
         population=population,
     )
+
+
+def _with_covariates(training: TrainingData, covariates: pd.DataFrame) -> TrainingData:
+    """Keep what explains people's temperatures beside what is known of them."""
+    known = training.participants.reindex(list(covariates.index))
+    known.index.name = training.participants.index.name
+    fresh = covariates[[name for name in covariates.columns if name not in known.columns]]
+    return replace(training, participants=known.join(fresh))
 
 
 def _uncertainty(objective: PopulationObjective, full: Real) -> Real:

@@ -64,8 +64,20 @@ def design_at(temperature: Temperature, covariates: pd.DataFrame, column: str, v
     """Return the design [B, p] if everybody had one value of a column, and everything else as it is."""
     changed = covariates.copy()
     changed[column] = pd.Series([value] * len(changed), changed.index)
-    both = pd.concat([covariates, changed])  # codings of categories depend on all values that there are
-    return _matrix(temperature, both).iloc[len(covariates) :]
+    return design_like(temperature, covariates, changed)
+
+
+def design_like(temperature: Temperature, covariates: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Return the design of other people in the terms of some: codings of categories depend on all that there are.
+
+    Raises:
+        LogError: categories that nobody of the first had: nothing is known of them.
+    """
+    both = _matrix(temperature, pd.concat([covariates, others]))
+    fresh = [str(name) for name in both.columns if name not in _matrix(temperature, covariates).columns]
+    if fresh:
+        raise LogError(f"the fit knows nobody like these people: it has no terms {shortlist(fresh)}")
+    return both.iloc[len(covariates) :]
 
 
 def _matrix(temperature: Temperature, covariates: pd.DataFrame) -> pd.DataFrame:

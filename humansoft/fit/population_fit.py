@@ -2,14 +2,12 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from humansoft.data.log import BehaviorLog
-from humansoft.fit.assemble_population import assemble_population
+from humansoft.fit.assemble_population import People, assemble_population
 from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
     NODES,
@@ -26,7 +24,7 @@ from humansoft.fit.identification import identified
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.point import maximise
 from humansoft.fit.profiles import profiles_of
-from humansoft.fit.result import Fit, TrainingData
+from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
 from humansoft.temperature import Fixed, Shared
@@ -72,16 +70,8 @@ def population_fit(
     else:
         num_nodes = NODES[mixed.num_deviations]
         best = by_quadrature(profiles, mixed, float(decisions.sum()), start, num_nodes, on_step)
-    fitted = assemble_population(likelihood, best, integration, model.temperature, terms, report, log, seed)
-    return replace(fitted, training=_with_covariates(fitted.training, covariates))
-
-
-def _with_covariates(training: TrainingData, covariates: pd.DataFrame) -> TrainingData:
-    """Keep what explains people's temperatures beside what is known of them."""
-    known = training.participants.reindex(list(covariates.index))
-    known.index.name = training.participants.index.name
-    fresh = covariates[[name for name in covariates.columns if name not in known.columns]]
-    return replace(training, participants=known.join(fresh))
+    people = People(likelihood, log, model.temperature, covariates, terms, report.notes)
+    return assemble_population(people, best, integration, seed)
 
 
 def _alike(bound: SoftOptimalModel) -> SoftOptimalModel:
