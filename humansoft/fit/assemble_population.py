@@ -1,10 +1,12 @@
 """From the maximum of a population's likelihood to a Fit: people as they are seen through the population."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.linalg
 import torch
 
 from humansoft.data.log import BehaviorLog
@@ -130,7 +132,7 @@ def _person_vector(likelihood: AbstractLikelihood, mixed: Mixed, full: Real, pos
     person = likelihood.start().numpy().copy()
     shared = mixed.split(full)[0]
     person[: len(shared)] = shared
-    person[Directions(likelihood.model).layout.own] = mixed.own(full, posterior.mean[:, None])[:, 0]
+    person[own_places(likelihood.model)] = mixed.own(full, posterior.mean[:, None])[:, 0]
     return person
 
 
@@ -138,15 +140,29 @@ def _people_covariance(
     likelihood: AbstractLikelihood, objective: PopulationObjective, full: Real, posterior: Posterior, uncertain: Real
 ) -> BlockCovariance:
     mixed, layout = objective.mixed, Directions(likelihood.model).layout
-    own_size = layout.own.shape[1]
-    blocks = np.zeros((len(layout.own), own_size, own_size))
-    dev = list(mixed.deviating)
-    blocks[np.ix_(range(len(blocks)), dev, dev)] = posterior.covariance
+    places, dev = own_places(likelihood.model), list(mixed.deviating)
+    own = np.zeros((*places.shape, places.shape[1]))
+    own[np.ix_(range(len(own)), dev, dev)] = posterior.covariance
     factor = np.zeros((layout.size, len(full)))
     shared = len(mixed.shared)
     factor[np.arange(shared), np.arange(shared)] = 1.0
-    factor[layout.own] = _movement(objective, full)
-    return BlockCovariance(layout, blocks, factor, uncertain)
+    factor[places] = _movement(objective, full)
+    if layout.own.shape[1]:
+        return BlockCovariance(layout, own, factor, uncertain)
+    # A person alone shares everything with everybody: what is the person's own goes into the other part.
+    mine = np.zeros((layout.size, places.shape[1]))
+    mine[places[0]] = np.eye(places.shape[1])
+    core = scipy.linalg.block_diag(uncertain, own[0])
+    return BlockCovariance(layout, np.zeros((1, 0, 0)), np.hstack([factor, mine]), core)
+
+
+def own_places(model: SoftOptimalModel) -> npt.NDArray[np.int64]:
+    """Return where each person's own free parameters stand among those of a bound model [B, K]."""
+    by_person: dict[Hashable, list[int]] = {label: [] for label in model.subjects.values}
+    for place, row in enumerate(model.table.rows):
+        if row.level == "subject" and row.fixed is None:
+            by_person[row.label].append(place)
+    return np.array(list(by_person.values()), dtype=np.int64)
 
 
 def _movement(objective: PopulationObjective, full: Real) -> Real:
@@ -178,7 +194,7 @@ def _params(
     errors = np.where(fixed, np.nan, np.sqrt(np.maximum(covariance.variances(), 0.0)))
     low, high = person - NORMAL_95 * errors, person + NORMAL_95 * errors
     if objective.mixed.num_deviations == 1 and isinstance(objective, MarginalLikelihood):
-        place = Directions(model).layout.own[:, objective.mixed.deviating[0]]
+        place = own_places(model)[:, objective.mixed.deviating[0]]
         spread = errors[place] / np.sqrt(posterior.covariance[:, 0, 0])  # what is not known of the population widens it
         below, above = _tails(objective, full, posterior)
         low[place], high[place] = person[place] + spread * below, person[place] + spread * above
