@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.evaluate.counterfactual import counterfactual as counterfactual
     from humansoft.evaluate.episodes import episode_log_probs as episode_log_probs
     from humansoft.evaluate.predict import predict as predict
+    from humansoft.evaluate.reliability import reliability as reliability
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
     from humansoft.fit.adapting import adapt as adapt
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.planning import plan as plan
     from humansoft.planning import plan_in as plan_in
     from humansoft.rewards.base import AbstractReward as AbstractReward
+    from humansoft.rewards.known import KnownReward as KnownReward
     from humansoft.rewards.linear import LinearReward as LinearReward
     from humansoft.rewards.table import TableReward as TableReward
     from humansoft.solvers.environment_policy import EnvironmentPolicy as EnvironmentPolicy
@@ -79,6 +81,7 @@ _HOME = {
     "EnvironmentPolicy": "solvers.environment_policy",
     "Fit": "fit.result",
     "Fixed": "temperature",
+    "KnownReward": "rewards.known",
     "LinearReward": "rewards.linear",
     "Newton": "solvers.newton",
     "PerGroup": "temperature",
@@ -114,6 +117,7 @@ _HOME = {
     "predict": "evaluate.predict",
     "read": "data.readers",
     "save": "fit.storage",
+    "reliability": "evaluate.reliability",
     "score": "evaluate.scores",
     "simulate": "evaluate.simulate",
     "split": "data.splits",

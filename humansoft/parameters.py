@@ -15,7 +15,7 @@ import pandas as pd
 
 Real = npt.NDArray[np.float64]
 Level = Literal["shared", "group", "subject"]
-Kind = Literal["reward", "log_temperature", "log_sd"]
+Kind = Literal["reward", "log_temperature", "log_sd", "atanh_correlation"]
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def assemble_population(
     """
     likelihood, objective, full = people.likelihood, best.objective, best.full
     mixed = objective.mixed
-    uncertain = _uncertainty(objective, full) if known is None else known
+    uncertain = uncertainty(objective, full) if known is None else known
     posterior = objective.posterior(full)
     assert posterior is not None, "the maximum is feasible"
     person = _person_vector(likelihood, mixed, full, posterior)
@@ -112,7 +112,7 @@ def _with_covariates(training: TrainingData, covariates: pd.DataFrame) -> Traini
     return replace(training, participants=known.join(fresh))
 
 
-def _uncertainty(objective: PopulationObjective, full: Real) -> Real:
+def uncertainty(objective: PopulationObjective, full: Real) -> Real:
     """Return the covariance of the population's parameters [P, P]; 0 for fixed ones and a spread of 0."""
     information = objective.hessian(torch.from_numpy(full)).scaled(-1.0)
     table = objective.table

@@ -15,6 +15,9 @@ from humansoft.parameters import Parameter, Parameters
 
 Real = npt.NDArray[np.float64]
 
+MOST_TWISTED = 4.0
+"""Largest inverse hyperbolic tangent of a correlation (.9993): beyond, the two deviations are one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
@@ -94,7 +97,8 @@ class Mixed:
         slopes = [covariance * (np.eye(count)[d][:, None] + np.eye(count)[d]) for d in range(count)]
         if len(self.spread) > count:
             sizes = np.sqrt(np.diag(covariance))
-            bent = 1 - np.tanh(self.split(full)[2][-1]) ** 2
+            twist = self.split(full)[2][-1]
+            bent = (1 - np.tanh(twist) ** 2) * (abs(twist) < MOST_TWISTED)
             slopes.append(np.outer(sizes, sizes) * bent * (1 - np.eye(2)))
         return np.stack(slopes) if slopes else np.zeros((0, 0, 0))
 
@@ -102,5 +106,6 @@ class Mixed:
         count = self.num_deviations
         found = np.eye(count)
         if len(self.spread) > count:
-            found[0, 1] = found[1, 0] = np.tanh(self.split(full)[2][-1])
+            twist = np.clip(self.split(full)[2][-1], -MOST_TWISTED, MOST_TWISTED)
+            found[0, 1] = found[1, 0] = np.tanh(twist)
         return found

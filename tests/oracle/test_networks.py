@@ -1,7 +1,7 @@
 """Networks solved for all goals at once, against the same networks spelled out goal by goal as a union of tables."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -148,29 +148,21 @@ class Steep(hs.AbstractReward):
         return [hs.parameters.Parameter("steep", "reward")]
 
 
-class Known(hs.AbstractReward):
-    """A cost of time that is known as a whole."""
-
-    def build(self, task: hs.Task, subjects: Sequence[object]) -> None:
-        """There is nothing to learn."""
-
-    def forward(self, task: hs.Task) -> torch.Tensor:
-        return -1.5 * task.features[None, :, :, 0]
-
-    def parameters_of(self, task: hs.Task, subjects: Sequence[object]) -> list[hs.parameters.Parameter]:
-        return []
+def known(task: hs.Task) -> hs.KnownReward:
+    """Return a cost of time that is known as a whole."""
+    return hs.KnownReward(-1.5 * task.features[None, :, :, 0])
 
 
 @pytest.mark.parametrize(
     ("reward", "temperature", "point"),
     [
-        (Steep, hs.Fixed(1.0), [0.4, -0.1]),
-        (Known, hs.Shared(), [-0.1]),
-        (Known, hs.Fixed(1.0), [0.0]),
+        (lambda task: Steep(), hs.Fixed(1.0), [0.4, -0.1]),
+        (known, hs.Shared(), [-0.1]),
+        (known, hs.Fixed(1.0), [0.0]),
     ],
 )
 def test_rewards_that_are_no_weights_of_features(
-    reward: type[hs.AbstractReward], temperature: hs.temperature.Temperature, point: list[float]
+    reward: Callable[[hs.Task], hs.AbstractReward], temperature: hs.temperature.Temperature, point: list[float]
 ) -> None:
     edges = streets(3)
     whole = spelled_out(edges, [HOME, SHOP, 2])
@@ -178,7 +170,7 @@ def test_rewards_that_are_no_weights_of_features(
     there = torch.tensor(point, dtype=torch.float64)
     found = []
     for task in (by_goals(edges, [HOME, SHOP, 2]), whole):
-        bound = hs.SoftOptimalModel(task, reward(), temperature, "entropy").bind(log)
+        bound = hs.SoftOptimalModel(task, reward(task), temperature, "entropy").bind(log)
         own = likelihood_of(bound, bound.observe(log))
         found.append([own.value(there), own.gradient(there), own.hessian(there).toarray()])
     for ours, theirs in zip(*found, strict=True):

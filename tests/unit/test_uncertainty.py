@@ -5,7 +5,6 @@ import pytest
 import torch
 
 import humansoft as hs
-from humansoft.parameters import Parameter
 
 MAZE = "S..L\n.#..\n..LG"
 
@@ -97,23 +96,11 @@ def test_the_only_temperature_left_in_the_mean_has_no_error() -> None:
     assert inner["std_error"].isna().all()
 
 
-class Known(hs.AbstractReward):
-    """A reward without parameters: every step costs 1."""
-
-    def build(self, task: hs.Task, subjects: object) -> None:
-        """There is nothing to learn."""
-
-    def forward(self, task: hs.Task) -> torch.Tensor:
-        return -task.available.to(torch.float64)[None]
-
-    def parameters_of(self, task: hs.Task, subjects: object) -> list[Parameter]:
-        return []
-
-
 @pytest.mark.parametrize("temperature", [hs.Shared(), hs.PerSubject()])
 def test_a_reward_that_is_known_leaves_the_temperatures(temperature: hs.Shared | hs.PerSubject) -> None:
     task = hs.Task.grid("S.G\n...", discount=0.95, slip=0.1)
-    log = hs.simulate(hs.plan(task, Known(), {"ann": 0.4, "bob": 1.0}), 40, seed=1, max_steps=30)
-    ours = hs.fit(hs.SoftOptimalModel(task, Known(), temperature), log, allow_unidentified=True)
+    known = hs.KnownReward(-task.available.to(torch.float64)[None])
+    log = hs.simulate(hs.plan(task, known, {"ann": 0.4, "bob": 1.0}), 40, seed=1, max_steps=30)
+    ours = hs.fit(hs.SoftOptimalModel(task, known, temperature), log, allow_unidentified=True)
     weights = hs.SoftOptimalModel(task, hs.LinearReward(["step"], {"step": -1.0}), temperature)
     assert ours.log_likelihood == pytest.approx(hs.fit(weights, log).log_likelihood, abs=1e-9)

@@ -1,0 +1,192 @@
+"""reliability: would the same people get the same temperatures again?
+
+Correlations of estimates are too small by what the estimates miss the truth by; the joint model of both sessions
+estimates the correlation of the temperatures themselves. Both are printed, with the ceiling that estimation error
+alone sets (Schaaf et al. 2023; Waltmann et al. 2022).
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from scipy.stats import f as f_distribution
+
+from humansoft.checking import require_valid
+from humansoft.data.log import BehaviorLog
+from humansoft.errors import ModelError, shortlist
+from humansoft.fit.assemble_population import uncertainty
+from humansoft.fit.fitting import fit as fit_one_by_one
+from humansoft.fit.hierarchical import NODES, by_quadrature
+from humansoft.fit.interpolated_likelihood import likelihood_of
+from humansoft.fit.mixed import MOST_TWISTED
+from humansoft.fit.profiles import profiles_of
+from humansoft.fit.result import Fit
+from humansoft.fit.sessions import SessionProfiles, Sessions, by_session, halves, two_sessions
+from humansoft.model import SoftOptimalModel
+from humansoft.rewards.known import KnownReward
+from humansoft.temperature import PerSubject
+from humansoft.threads import one_thread
+
+Real = npt.NDArray[np.float64]
+
+_NORMAL_95 = 1.959963984540054
+_FEWEST = 3  # pairs that make a correlation
+_SOME_CORRELATION = 0.5  # inverse hyperbolic tangent, to start from
+
+
+@one_thread()
+def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.DataFrame:
+    r"""Say how well temperatures of one session predict those of another, by four measures.
+
+    The reward is held at that of the fit, so that temperatures of both sessions are on one scale.
+
+    Args:
+        fit: a fit whose people share the reward.
+        log: decisions of people who were met in two sessions.
+        session: column of the log that tells the two sessions.
+
+    Returns:
+        One row a measure (estimate, ci_low, ci_high, num_people, meaning):
+        "icc_points": ICC(3,1) of everybody's own log temperatures in both sessions (Shrout and Fleiss 1979), people
+        at a boundary left out;
+        "model_correlation": correlation of the log temperatures themselves, from a joint model of both sessions;
+        "split_half_<session>": correlation of every other episode's estimate with the others', lengthened by
+        Spearman and Brown;
+        "ceiling": largest correlation that estimates with such standard errors could show, if people did not change.
+        ``attrs["notes"]`` says who was left out.
+
+    Raises:
+        ModelError: people of the fit have rewards of their own.
+        UsageError, LogError: no such column, not two sessions, fewer than three people met twice.
+
+    Example:
+        >>> import humansoft as hs
+        >>> task = hs.Task.grid("S..\n.#.\n..G", discount=0.9)
+        >>> people = hs.plan(task, {"step": -1.0}, temperature={f"p{i}": 0.3 + 0.2 * i for i in range(6)})
+        >>> once, again = (hs.simulate(people, 20, seed=s).to_dataframe().assign(session=s) for s in (1, 2))
+        >>> again["episode"] += once["episode"].max()
+        >>> log = hs.read(pd.concat([once, again]), state=["state_0", "state_1"])
+        >>> model = hs.SoftOptimalModel(task, hs.LinearReward(["step"], fixed={"step": -1.0}), hs.PerSubject())
+        >>> bool(hs.reliability(hs.fit(model, log), log)["estimate"].notna().all())
+        True
+    """
+    require_valid(log, fit.model.task)
+    sessions = by_session(log, session)
+    hypothesis = _hypothesis(fit)
+    both, errors = (points[sessions.cell] for points in _points(hypothesis, sessions.log))
+    kept = ~np.isnan(both.sum(axis=1))
+    correlation, sds = _joint(hypothesis, sessions, both)
+    rows = [
+        _icc(both[kept]),
+        {"measure": "model_correlation", **correlation, "num_people": len(sessions.people)},
+        *(
+            {"measure": f"split_half_{label}", **_split_half(hypothesis, sessions, place)}
+            for place, label in enumerate(sessions.labels)
+        ),
+        _ceiling(sds, errors[kept]),
+    ]
+    columns = ["estimate", "ci_low", "ci_high", "num_people"]
+    table = pd.DataFrame(rows).set_index("measure").reindex(columns=columns)
+    table["meaning"] = [_meaning(str(measure)) for measure in table.index]
+    table.attrs["notes"] = _notes(sessions, kept)
+    return table
+
+
+def _hypothesis(fit: Fit) -> SoftOptimalModel:
+    """Return the hypothesis that everybody has a temperature of their own, and the reward of the fit."""
+    model = fit.model
+    if model.rows_are_people:
+        raise ModelError(
+            "people of this fit have rewards of their own: only reward / temperature is in the data, so there is no "
+            "temperature to be reliable; share the reward (LinearReward(shared=True))"
+        )
+    with torch.no_grad():
+        reward = KnownReward(model.reward(model.task))
+    return SoftOptimalModel(model.task, reward, PerSubject(), model.planner, model.prior)
+
+
+def _points(hypothesis: SoftOptimalModel, log: BehaviorLog) -> tuple[Real, Real]:
+    """Return everybody's own log temperature and standard error, in the order of the log; nan at a boundary."""
+    found = fit_one_by_one(hypothesis, log)
+    own = found.model.table.is_temperature
+    rows = found.params[own]
+    inner = (rows["boundary"] == "").to_numpy()
+    errors = found.std_errors("hessian").to_numpy(dtype=float)[own]
+    return np.where(inner, rows["estimate"].to_numpy(dtype=float), np.nan), np.where(inner, errors, np.nan)
+
+
+def _joint(hypothesis: SoftOptimalModel, sessions: Sessions, both: Real) -> tuple[dict[str, float], Real]:
+    """Return the correlation of the temperatures of both sessions, and their standard deviations [2]."""
+    bound = hypothesis.bind(sessions.log)
+    likelihood = likelihood_of(bound, bound.observe(sessions.log))
+    mixed = two_sessions(sessions)
+    profiles = SessionProfiles(profiles_of(likelihood), sessions.cell)
+    start = np.r_[np.nanmean(both, axis=0), np.log(np.nanstd(both, axis=0)), _SOME_CORRELATION]
+    best = by_quadrature(profiles, mixed, float(likelihood.observations.weight.sum()), start, NODES[2], None)
+    error = np.sqrt(uncertainty(best.objective, best.full)[-1, -1])
+    twist = float(np.clip(best.full[-1], -MOST_TWISTED, MOST_TWISTED))
+    low, high = np.tanh([twist - _NORMAL_95 * error, twist + _NORMAL_95 * error])
+    found = {"estimate": float(np.tanh(twist)), "ci_low": float(low), "ci_high": float(high)}
+    return found, np.exp(best.full[2:4])
+
+
+def _icc(both: Real) -> dict[str, object]:
+    """Return ICC(3,1) of two measurements [n, 2] with its F interval (Shrout and Fleiss 1979)."""
+    count = len(both)
+    if count < _FEWEST:
+        return {"measure": "icc_points", "num_people": count}
+    between = 2 * both.mean(axis=1).var(ddof=1)
+    difference = both[:, 1] - both[:, 0]
+    within = difference.var(ddof=1) / 2
+    ratio = between / within
+    bound = f_distribution.ppf(0.975, count - 1, count - 1)
+    estimate, low, high = ((r - 1) / (r + 1) for r in (ratio, ratio / bound, ratio * bound))
+    return {"measure": "icc_points", "estimate": estimate, "ci_low": low, "ci_high": high, "num_people": count}
+
+
+def _split_half(hypothesis: SoftOptimalModel, sessions: Sessions, place: int) -> dict[str, object]:
+    """Return the correlation of two halves of a session, lengthened to the whole by Spearman and Brown."""
+    if sessions.log.counted:
+        return {"num_people": 0}
+    cells = np.isin(sessions.log.subject, sessions.cell[:, place])
+    parted = halves(sessions.log.select(cells))
+    estimates = dict(zip(parted.subjects, _points(hypothesis, parted)[0], strict=True))
+    pairs = np.array([[estimates.get((label, half), np.nan) for half in (0, 1)] for label in sessions.cells(place)])
+    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    if len(pairs) < _FEWEST:
+        return {"num_people": len(pairs)}
+    between = float(np.corrcoef(pairs.T)[0, 1])
+    ends = np.tanh(np.arctanh(between) + _NORMAL_95 / np.sqrt(max(len(pairs) - 3, 1)) * np.array([-1.0, 1.0]))
+    estimate, low, high = (2 * r / (1 + r) for r in (between, *ends))
+    return {"estimate": estimate, "ci_low": low, "ci_high": high, "num_people": len(pairs)}
+
+
+def _ceiling(sds: Real, errors: Real) -> dict[str, object]:
+    """Return the correlation that estimates with these standard errors [n, 2] show of people who do not change."""
+    share = sds**2 / (sds**2 + (errors**2).mean(axis=0))
+    return {"measure": "ceiling", "estimate": float(np.sqrt(share.prod())), "num_people": len(errors)}
+
+
+def _meaning(measure: str) -> str:
+    if measure.startswith("split_half"):
+        return "estimates of every other episode with the others', one session (Spearman-Brown)"
+    return {
+        "icc_points": "agreement of everybody's own estimates of both sessions, ICC(3,1)",
+        "model_correlation": "correlation of the log temperatures themselves, by the joint model of both sessions",
+        "ceiling": "largest correlation of estimates with such standard errors, if nobody changed",
+    }[measure]
+
+
+def _notes(sessions: Sessions, kept: npt.NDArray[np.bool_]) -> list[str]:
+    notes = []
+    if sessions.once:
+        notes.append(
+            f"{len(sessions.once)} people were met in one session only and are left out: {shortlist(sessions.once)}"
+        )
+    if not kept.all():
+        edge = [label for label, inner in zip(sessions.people, kept, strict=True) if not inner]
+        notes.append(
+            f"{len(edge)} people are at a boundary in a session, so that icc_points and ceiling leave them out: "
+            f"{shortlist(edge)}; the joint model keeps them"
+        )
+    return notes
