@@ -10,9 +10,9 @@ and C the inverse of the whole information,
 
 exact for quadratic likelihoods; its first order is the infinitesimal jackknife. The unit is then solved for exactly at
 what came out. One step is not enough where the unit alone knows more than .3 of some direction (the largest
-eigenvalue of U C, its leverage), or where likelihoods bend: with a cubic term T of the whole likelihood, one step is off
-by T / 2, and T is told by how far the unit's own likelihood misses what its slope and curvature promise, over its share
-of the data. The fit without such a unit is found by Newton's method; where that does not settle, or runs to a
+eigenvalue of U C, its leverage), or where likelihoods bend: with a cubic term T of the whole likelihood, one step is
+off by T / 2, and T is told by how far the unit's own likelihood misses what its slope and curvature promise, over its
+share of the data. The fit without such a unit is found by Newton's method; where that does not settle, or runs to a
 boundary, the unit is marked: "refit".
 """
 

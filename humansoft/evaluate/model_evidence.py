@@ -17,14 +17,15 @@ Real = npt.NDArray[np.float64]
 def log_evidence(fits: Mapping[str, Fit], log: BehaviorLog | None = None) -> pd.DataFrame:
     """Return the log evidence of each person for each model.
 
-    Hierarchical fits know it: the marginal log-likelihood over the population. For maximum-likelihood fits it is approximated by Schwarz's criterion, person by person,
+    Hierarchical fits know it: the marginal log-likelihood over the population. For maximum-likelihood fits it is
+    approximated by Schwarz's criterion, person by person,
 
         log-likelihood - (own parameters / 2) log(own decisions) - share of what is common,
 
     where the penalty of parameters that people share, (number / 2) log(all decisions), is split by decisions.
-    (Laplace's approximation would need priors: under flat ones its value depends on units of parameters.) Shared parameters are learned from everybody, so that people's evidences are
-    independent only as far as these are well known. ``attrs["kind"]`` of the result says
-    which was used: "marginal_likelihood" or "schwarz".
+    (Laplace's approximation would need priors: under flat ones its value depends on units of parameters.) Shared
+    parameters are learned from everybody, so that people's evidences are independent only as far as these are well
+    known. ``attrs["kind"]`` of the result says which was used: "marginal_likelihood" or "schwarz".
 
     Args:
         fits: name -> fit, all of the same decisions.

@@ -160,8 +160,6 @@ def test_folds_that_cannot_be_are_refused(models: dict[str, hs.SoftOptimalModel]
     ):
         with pytest.raises(hs.errors.HumansoftError, match=why):
             hs.cross_validate(models["kl"], log, by, folds, seed=seed)  # type: ignore[arg-type]
-    with pytest.raises(hs.errors.UsageError, match="Did you mean 'episode'"):
-        list(folds_of(log, "episodes", 3, 1))  # type: ignore[arg-type]
     timed = hs.SoftOptimalModel(hs.Task.grid("S.G", discount=1.0, horizon=4), hs.LinearReward(["step"]), hs.Fixed(1.0))
     with pytest.raises(hs.errors.UsageError, match="in a task with a horizon"):
         hs.cross_validate(timed, log, "time", 2)
