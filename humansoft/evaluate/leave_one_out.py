@@ -69,6 +69,11 @@ def leave_one_out(fit: Fit, unit: UnitName = "subject", log: BehaviorLog | None 
 
 
 def _require_defined(fit: Fit, unit: UnitName) -> None:
+    if getattr(fit, "population", None) is not None:
+        raise UsageError(
+            "a hierarchical fit pulls people towards the population: its estimates are no maximum of the likelihood, "
+            "from which one could step to those without a unit. Compare by unit='subject', or by cross_validation"
+        )
     if unit != "subject":
         return
     own = [row for row in fit.model.table.rows if row.level == "subject" and row.fixed is None]

@@ -70,8 +70,8 @@ def compare_models(
         >>> planners = ["kl", "boltzmann"]
         >>> models = {p: hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0), planner=p) for p in planners}
         >>> fits = {name: hs.fit(model, log) for name, model in models.items()}
-        >>> hs.compare_models(fits, criteria=["aic", "bic"])["bic_difference"].iloc[0]
-        0.0
+        >>> hs.compare_models(fits, criteria=["aic", "bic"]).index[0]
+        'kl'
     """
     chosen = _chosen(models, criteria, require_unit(unit))
     fits = _fitted(models, log, seed)
@@ -187,7 +187,10 @@ class _Comparison:
         if posterior is not None:
             return leave_one_out_of_posterior(posterior, self.unit)
         if marginal is not None and self.unit == "subject":
-            # A person moves the population's few parameters little: together, by Akaike's penalty.
+            self.notes.append(
+                "leave-one-out of a hierarchical fit: people's marginal log-likelihoods, less Akaike's penalty for the "
+                "population's parameters in equal shares"
+            )
             return pd.DataFrame({"log_predictive": marginal - fit.rank / len(marginal), "mark": ""})
         return leave_one_out(fit, self.unit, self.log)
 
@@ -257,7 +260,7 @@ class _Comparison:
         if column:
             table = table.sort_values(column, ascending=column in ("aic", "bic"), kind="stable")
         table = table.infer_objects()
-        table.attrs = {"notes": self.notes, "units": self.units, "ordered_by": leading}
+        table.attrs = {"notes": list(dict.fromkeys(self.notes)), "units": self.units, "ordered_by": leading}
         return table
 
 

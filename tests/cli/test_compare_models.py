@@ -34,14 +34,16 @@ def test_models_are_compared_with_what_cannot_be_told_apart(humansoft: Humansoft
     assert best["loo_difference"] == 0
 
 
-def test_frequencies_and_a_file_are_asked_for(
-    humansoft: Humansoft, runs: list[Path], maze: Path, tmp_path: Path
-) -> None:
+def test_frequencies_and_a_file_are_asked_for(humansoft: Humansoft, runs: list[Path], tmp_path: Path) -> None:
     words = ["--criterion", "bic,frequencies", "--seed", 1, "-o", tmp_path / "models.csv"]
     ended = humansoft("compare-models", *runs, *words)
     assert ended.code == 0
     assert "How many people use each model" in ended.stdout
     assert pd.read_csv(tmp_path / "models.csv")["frequency"].sum() == pytest.approx(1.0)
+
+
+@pytest.mark.slow
+def test_episodes_are_left_out_with_their_log(humansoft: Humansoft, runs: list[Path], maze: Path) -> None:
     by_episode = humansoft("compare-models", *runs[:2], "--unit", "episode", "--log", maze / "choices.csv", "--json")
     assert by_episode.document["unit"] == "episode"
 

@@ -70,6 +70,7 @@ def test_leave_one_out_has_the_standard_error_of_paired_differences(fits: dict[s
     assert table["num_refit"].tolist() == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_what_is_not_defined_is_left_out_with_the_reason_or_refused(log: hs.BehaviorLog) -> None:
     fits = {p: hs.fit(hs.SoftOptimalModel(maze(), reward(), hs.PerSubject(), p), log) for p in ("kl", "boltzmann")}  # type: ignore[arg-type]
     table = compare_models(fits)
@@ -104,6 +105,7 @@ def test_wrong_questions_are_refused(fits: dict[str, hs.Fit], models: dict[str, 
         compare_models(models)
 
 
+@pytest.mark.slow
 def test_models_are_cross_validated_fold_by_fold(models: dict[str, hs.SoftOptimalModel], log: hs.BehaviorLog) -> None:
     two = {name: models[name] for name in ("kl", "boltzmann")}
     table = compare_models(two, log, unit="episode", criteria=["cross_validation"], folds=3, seed=2)
@@ -160,7 +162,9 @@ def test_folds_that_cannot_be_are_refused(models: dict[str, hs.SoftOptimalModel]
     ):
         with pytest.raises(hs.errors.HumansoftError, match=why):
             hs.cross_validate(models["kl"], log, by, folds, seed=seed)  # type: ignore[arg-type]
-    timed = hs.SoftOptimalModel(hs.Task.grid("S.G", discount=1.0, horizon=4), hs.LinearReward(["step"]), hs.Fixed(1.0))
+    timed = hs.SoftOptimalModel(
+        hs.Task.grid("S.G\n", discount=1.0, horizon=4), hs.LinearReward(["step"]), hs.Fixed(1.0)
+    )
     with pytest.raises(hs.errors.UsageError, match="in a task with a horizon"):
         hs.cross_validate(timed, log, "time", 2)
 
@@ -197,6 +201,9 @@ def test_frequencies_come_from_marginal_likelihoods_where_fits_have_them(
     assert table.loc["kl", "loo"] == pytest.approx(-42.0 - two["kl"].rank)
     assert table.loc["kl", "frequency"] > 0.6
     assert not any("Schwarz" in note for note in table.attrs["notes"])
+    assert any("Akaike's penalty" in note for note in table.attrs["notes"])
+    with pytest.raises(hs.errors.UsageError, match="no maximum of the likelihood"):
+        compare_models(two, unit="episode", criteria="loo")
     with pytest.raises(hs.errors.UsageError, match="not on one scale"):
         hs.log_evidence({"kl": fits["kl"], "entropy": fits["entropy"]})
 
