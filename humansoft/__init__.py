@@ -26,7 +26,12 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.evaluate.compare import compare as compare
     from humansoft.evaluate.counterfactual import Counterfactual as Counterfactual
     from humansoft.evaluate.counterfactual import counterfactual as counterfactual
+    from humansoft.evaluate.cross_validation import cross_validate as cross_validate
     from humansoft.evaluate.episodes import episode_log_probs as episode_log_probs
+    from humansoft.evaluate.model_comparison import compare_models as compare_models
+    from humansoft.evaluate.model_evidence import log_evidence as log_evidence
+    from humansoft.evaluate.model_frequencies import model_frequencies as model_frequencies
+    from humansoft.evaluate.model_recovery import confusion as confusion
     from humansoft.evaluate.predict import predict as predict
     from humansoft.evaluate.reliability import reliability as reliability
     from humansoft.evaluate.scores import score as score
@@ -36,6 +41,8 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.fit.identification import identify as identify
     from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
     from humansoft.fit.learner import SoftOptimalLearner as SoftOptimalLearner
+    from humansoft.fit.mixture import Mixture as Mixture
+    from humansoft.fit.mixture import fit_mixture as fit_mixture
     from humansoft.fit.result import Fit as Fit
     from humansoft.fit.storage import load as load
     from humansoft.fit.storage import save as save
@@ -83,6 +90,7 @@ _HOME = {
     "Fixed": "temperature",
     "KnownReward": "rewards.known",
     "LinearReward": "rewards.linear",
+    "Mixture": "fit.mixture",
     "Newton": "solvers.newton",
     "PerGroup": "temperature",
     "PerSubject": "temperature",
@@ -100,16 +108,22 @@ _HOME = {
     "block": "tasks.changes",
     "check": "checking",
     "compare": "evaluate.compare",
+    "compare_models": "evaluate.model_comparison",
+    "confusion": "evaluate.model_recovery",
     "counterfactual": "evaluate.counterfactual",
+    "cross_validate": "evaluate.cross_validation",
     "episode_log_probs": "evaluate.episodes",
     "expected_steps": "solvers.occupancy",
     "fit": "fit.fitting",
+    "fit_mixture": "fit.mixture",
     "identify": "fit.identification",
     "likely_paths": "solvers.paths",
     "link": "tasks.changes",
     "list_datasets": "catalogue.load",
     "load": "fit.storage",
     "load_dataset": "catalogue.load",
+    "log_evidence": "evaluate.model_evidence",
+    "model_frequencies": "evaluate.model_frequencies",
     "occupancy": "solvers.occupancy",
     "path_log_prob": "solvers.paths",
     "plan": "planning",

@@ -33,6 +33,8 @@ _OPTIONS = {
     "allow_unidentified=True": "--allow-unidentified",
     "=None": "none, as in --subject none",
     "seed=": "--seed",
+    "log=...": "--log FILE",
+    "unit='episode'": "--unit episode",
     "max_steps": "--max-steps",
     "participants=": "--participants FILE",
     "on_unknown=": "--on-unknown",

@@ -208,6 +208,27 @@ def compare(
 
 
 @app.command()
+def compare_models(
+    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that `humansoft fit` saved.")],
+    unit: Annotated[str, typer.Option(metavar="subject|episode", help="What is left out of a fit.")] = "subject",
+    criterion: Annotated[
+        list[str], typer.Option(metavar="NAMES", help="aic, bic, loo, frequencies (needs --seed).")
+    ] = [],  # noqa: B006
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The log that was fitted; needed by --unit episode.")
+    ] = None,
+    seed: SomeSeed = None,
+    output: Output = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Compare models of the same decisions: information criteria, leave-one-out, frequencies among people."""
+    with working("starting"):
+        from humansoft.cli.models import run_compare_models
+    run_compare_models(run, log, unit, criterion, seed, output, force, json)
+
+
+@app.command()
 def simulate(
     run: Run,
     seed: Annotated[int, typer.Option(help="Same seed, same behavior.")],

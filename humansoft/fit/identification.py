@@ -27,6 +27,9 @@ from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
 
+ONE_LIKELIHOOD = "are one likelihood here"
+"""How the note of two planners that no data tell apart can be found."""
+
 _DRAWS = 3
 _ATTEMPTS = 20
 
@@ -177,7 +180,7 @@ def _notes(bound: SoftOptimalModel, likelihood: AbstractLikelihood, full: Real) 
         other = "entropy" if bound.planner == "kl" else "kl"
         free_temperature = any(row.kind == "log_temperature" and row.fixed is None for row in bound.table.rows)
         notes.append(
-            f"planner={bound.planner!r} and planner={other!r} are one likelihood here: no data of this kind tell them "
+            f"planner={bound.planner!r} and planner={other!r} {ONE_LIKELIHOOD}: no data of this kind tell them "
             "apart"
             + ("; only the scale differs, so ratios of temperatures depend on which one is chosen" * free_temperature)
         )
