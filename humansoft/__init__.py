@@ -23,11 +23,13 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.data.log import BehaviorLog as BehaviorLog
     from humansoft.data.readers import read as read
     from humansoft.data.splits import split as split
+    from humansoft.evaluate.assumptions import assumptions as assumptions
     from humansoft.evaluate.compare import compare as compare
     from humansoft.evaluate.counterfactual import Counterfactual as Counterfactual
     from humansoft.evaluate.counterfactual import counterfactual as counterfactual
     from humansoft.evaluate.episodes import episode_log_probs as episode_log_probs
     from humansoft.evaluate.predict import predict as predict
+    from humansoft.evaluate.rationality import rationality as rationality
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
     from humansoft.fit.identification import identify as identify
@@ -90,6 +92,7 @@ _HOME = {
     "Task": "tasks.task",
     "TemperaturePolicy": "solvers.temperature_policy",
     "ValueIteration": "solvers.fixed_point",
+    "assumptions": "evaluate.assumptions",
     "block": "tasks.changes",
     "check": "checking",
     "compare": "evaluate.compare",
@@ -108,6 +111,7 @@ _HOME = {
     "plan": "planning",
     "plan_in": "planning",
     "predict": "evaluate.predict",
+    "rationality": "evaluate.rationality",
     "read": "data.readers",
     "save": "fit.storage",
     "score": "evaluate.scores",

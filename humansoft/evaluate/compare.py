@@ -15,7 +15,9 @@ import torch
 
 from humansoft.codebook import Labels
 from humansoft.errors import IdentificationError, UsageError, did_you_mean, shortlist
-from humansoft.evaluate.flatness import training_likelihood
+from humansoft.evaluate.anchor import anchor_names, anchors_of, people_without_anchor
+from humansoft.evaluate.methods import MOTIVATED_OR_PRECISE, methods_of
+from humansoft.evaluate.spread import MOST_RANKED, ranks_of
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
@@ -27,7 +29,7 @@ _NORMAL_95 = 1.959963984540054
 
 
 @one_thread()
-def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
+def compare(fit: Fit, *others: Fit, by: str | None = None, seed: int = 0) -> pd.DataFrame:
     """Compare temperatures between people or groups, with intervals.
 
     Args:
@@ -37,12 +39,14 @@ def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
             ``PerGroup(by)`` they are the groups' own parameters. With ``PerSubject()`` they are
             geometric means over these very people: the interval covers estimation error, not the
             choice of people.
+        seed: of the draws that the intervals of ranks are counted from.
 
     Returns:
         Without ``by``: one row a person (or group), least noisy first: temperature, ci_low, ci_high,
-        inverse_temperature, log_temperature, std_error, rank, boundary, unit; and, where two
+        inverse_temperature, log_temperature, std_error, rank with its interval (rank_low, rank_high: nan at a
+        boundary, and beside other fits), boundary, unit; and, where two
         planners are one likelihood, the other planner's inverse temperature. Sentences that belong
-        beside the table are in ``table.attrs["notes"]``.
+        beside the table are in ``table.attrs["notes"]``, a paragraph for a paper in ``table.attrs["methods"]``.
         With ``by``: the same for each group, then one row a pair of groups with the ratio of
         temperatures.
 
@@ -60,8 +64,10 @@ def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
             raise UsageError("compare(by=...) takes one fit; compare several fits without by=")
         table = _by_group(fit, by)
     else:
-        table = _people(fits)
-    table.attrs["notes"] = list(dict.fromkeys(note for one in fits for note in one.notes))
+        table = _people(fits, seed)
+    notes = [note for one in fits for note in one.notes]
+    table.attrs["notes"] = list(dict.fromkeys([*notes, MOTIVATED_OR_PRECISE]))
+    table.attrs["methods"] = methods_of(fit, by=by)
     return table
 
 
@@ -71,7 +77,7 @@ def _require_lawful(fit: Fit) -> None:
         raise IdentificationError(
             "every subject has a reward of their own: only reward / temperature is in the data, so their temperatures "
             "cannot be compared. Ways out: LinearReward(shared=True); a weight fixed for everybody "
-            "(fixed={...}, shared=True); or scale-free measures"
+            "(fixed={...}, shared=True); or scale-free measures, rationality(fit)"
         )
     if not isinstance(fit.model.temperature, PerSubject | PerGroup):
         raise UsageError(
@@ -93,19 +99,11 @@ def _require_lawful(fit: Fit) -> None:
 
 def _require_anchor(fit: Fit) -> None:
     """The anchored weight must act on everybody's choices, or its unit means nothing to them."""
-    anchors = [p for p, row in enumerate(fit.model.table.rows) if row.kind == "reward" and row.fixed not in (None, 0.0)]
-    if not anchors:
+    if not anchors_of(fit):
         return
-    likelihood = training_likelihood(fit, released=True).every_action
-    colors = likelihood.model.table.colors[anchors]
-    derivative = np.abs(likelihood.jacobian(likelihood.start())[:, colors]).max(axis=1)
-    moved = np.zeros(len(fit.subjects))
-    np.maximum.at(moved, likelihood.observations.person, derivative)
-    # At a boundary all derivatives vanish, whatever the anchor does.
-    inner = fit.temperatures()["boundary"].to_numpy() == ""
-    silent = [fit.subjects.values[i] for i in np.flatnonzero((moved <= 1e-10) & inner)]
+    silent = people_without_anchor(fit)
     if silent:
-        names = ", ".join(fit.model.table.rows[p].name for p in anchors)
+        names = ", ".join(anchor_names(fit))
         raise IdentificationError(
             f"the anchor ({names}) makes no difference to any choice of {shortlist(silent)}: their temperatures are "
             "not in its unit. Leave them out, or anchor a feature that everybody met"
@@ -140,7 +138,7 @@ def _require_common_unit(fits: Sequence[Fit]) -> None:
         )
 
 
-def _people(fits: Sequence[Fit]) -> pd.DataFrame:
+def _people(fits: Sequence[Fit], seed: int) -> pd.DataFrame:
     tables = []
     for number, fit in enumerate(fits, 1):
         table = _levels(fit)
@@ -150,8 +148,20 @@ def _people(fits: Sequence[Fit]) -> pd.DataFrame:
     joined = pd.concat(tables)
     inner = joined["boundary"] == ""
     joined["rank"] = joined["temperature"].where(inner).rank()
+    joined["rank_low"], joined["rank_high"] = _rank_intervals(fits, inner.to_numpy(), seed)
     order = np.lexsort((joined["temperature"].to_numpy(), joined["boundary"].map({"lower": -1, "upper": 1}).fillna(0)))
     return joined.iloc[order]
+
+
+def _rank_intervals(fits: Sequence[Fit], inner: npt.NDArray[np.bool_], seed: int) -> tuple[Real, Real]:
+    """Return the interval of the rank of each inner temperature of a single fit; nan elsewhere."""
+    low, high = (np.full(len(inner), np.nan) for _ in range(2))
+    if len(fits) > 1 or not inner.any() or inner.sum() > MOST_RANKED:
+        return low, high
+    places = np.flatnonzero(fits[0].model.table.is_temperature)[inner]
+    logs = fits[0].params["estimate"].to_numpy(dtype=float)[places]
+    low[inner], high[inner] = ranks_of(_covariance(fits[0], ~inner)[0], places, logs, seed)
+    return low, high
 
 
 def _levels(fit: Fit) -> pd.DataFrame:
