@@ -17,7 +17,7 @@ from humansoft.codebook import Labels
 from humansoft.errors import IdentificationError, UsageError, did_you_mean, shortlist
 from humansoft.evaluate.anchor import anchor_names, anchors_of, people_without_anchor
 from humansoft.evaluate.methods import MOTIVATED_OR_PRECISE, methods_of
-from humansoft.evaluate.spread import MOST_RANKED, ranks_of
+from humansoft.evaluate.spread import MOST_RANKED, ranks_of, usual_covariance
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
@@ -158,9 +158,11 @@ def _rank_intervals(fits: Sequence[Fit], inner: npt.NDArray[np.bool_], seed: int
     low, high = (np.full(len(inner), np.nan) for _ in range(2))
     if len(fits) > 1 or not inner.any() or inner.sum() > MOST_RANKED:
         return low, high
-    places = np.flatnonzero(fits[0].model.table.is_temperature)[inner]
-    logs = fits[0].params["estimate"].to_numpy(dtype=float)[places]
-    low[inner], high[inner] = ranks_of(_covariance(fits[0], ~inner)[0], places, logs, seed)
+    found = usual_covariance(fits[0])
+    if found is not None:
+        places = np.flatnonzero(fits[0].model.table.is_temperature)[inner]
+        logs = fits[0].params["estimate"].to_numpy(dtype=float)[places]
+        low[inner], high[inner] = ranks_of(found[0], places, logs, seed)
     return low, high
 
 

@@ -100,8 +100,9 @@ class MeasuredPeople:
         columns["boundary"] = self.edge[self.row]
         columns["std_error_kind"] = np.where(self.edge[self.row] == "", self.kind, "")
         table = pd.DataFrame(columns, index=pd.Index(list(self.yardstick.fit.subjects.values), name="subject"))
-        for name in [str(name) for name in table.columns if str(name).startswith("regret_per_decision")]:
-            table.loc[self._without_unit(), name] = np.nan
+        regrets = [name for name in columns if name.startswith("regret_per_decision")]
+        if regrets:
+            table.loc[self._without_unit(), regrets] = np.nan
         return with_regret(table).sort_values("rank", kind="stable")
 
     def of_groups(self, groups: Labels, code: Index) -> pd.DataFrame:

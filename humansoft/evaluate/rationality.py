@@ -6,7 +6,7 @@ temperature grow by the same factor, so that it may be compared between people w
 
 import pandas as pd
 
-from humansoft.errors import UsageError, shortlist
+from humansoft.errors import NotConvergedError, UsageError, shortlist
 from humansoft.evaluate.anchor import unit_of_reward
 from humansoft.evaluate.groups import group_of_people
 from humansoft.evaluate.measured_people import MeasuredPeople
@@ -16,6 +16,8 @@ from humansoft.evaluate.yardstick import Yardstick
 from humansoft.fit.result import Fit
 from humansoft.tasks.lookup import require_tables
 from humansoft.threads import one_thread
+
+_CERTAIN = 30.0  # temperatures: a mistake that costs this much is made once in 1e13 decisions
 
 
 @one_thread()
@@ -72,7 +74,7 @@ def rationality(
         'ann'
     """
     require_tables(fit.model.task, "rationality()")
-    fit.require_converged()
+    _require_converged(fit)
     if not threshold >= 0:
         raise UsageError(f"threshold={threshold}: a mistake is costly from some multiple (0 or more) of a typical cost")
     grouped = None if by is None else group_of_people(fit, by)
@@ -99,3 +101,28 @@ def rationality(
         "regret_unit": unit_of_reward(fit),
     }
     return table
+
+
+def _require_converged(fit: Fit) -> None:
+    """Refuse a fit that stopped early, and name the people who made it so."""
+    if fit.converged or not fit.model.rows_are_people:
+        fit.require_converged()
+        return
+    temperature = dict(zip(fit.subjects.values, fit.temperatures()["temperature"], strict=True))
+    weights = zip(fit.model.table.rows, fit.params["estimate"].to_numpy(dtype=float), strict=True)
+    certain = list(
+        dict.fromkeys(
+            row.label
+            for row, value in weights
+            if row.level == "subject"
+            and row.kind == "reward"
+            and abs(value) * row.scale > _CERTAIN * temperature[row.label]
+        )
+    )
+    if certain:
+        raise NotConvergedError(
+            f"the decisions of {shortlist(certain)} are explained the better the larger a reward of their own is (they "
+            "hardly ever erred, or made few decisions), so that it has no estimate. Leave them out, or let people "
+            "share the reward: LinearReward(shared=True), temperature=PerSubject()"
+        )
+    fit.require_converged()

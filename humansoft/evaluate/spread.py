@@ -24,18 +24,21 @@ MOST_RANKED = 1_000
 def usual_covariance(fit: Fit) -> tuple[BlockCovariance, str] | None:
     """Return one covariance of all free parameters and its name, or ``None`` where the fit has none.
 
-    The kind that most parameters are reported with, if it says something about all of them.
+    That which people's own parameters are reported with, if all of them are reported with the same. Else the inverse
+    Hessian: a cluster sum of somebody with a single episode is 0 at the optimum, and would make them look certain.
     """
-    free = fit.model.table.free & (fit.params["boundary"].to_numpy() == "")
-    named = fit.params["std_error_kind"][free]
-    usual = list(named[named != ""].value_counts().index)
-    for kind in dict.fromkeys([*usual, "hessian"]):
+    table = fit.model.table
+    free = table.free & (fit.params["boundary"].to_numpy() == "")
+    own = free & np.array([row.level != "shared" for row in table.rows], dtype=bool)
+    named = fit.params["std_error_kind"][own if own.any() else free]
+    kinds = [str(kind) for kind in named.unique()]
+    for kind in dict.fromkeys([*(kinds if len(kinds) == 1 else []), "hessian"]):
         try:
-            found = fit.covariances.matrix(str(kind))
+            found = fit.covariances.matrix(kind)
         except NotAvailableError:
             continue
         if found.unknown is None or not (found.unknown & free).any():
-            return found, str(kind)
+            return found, kind
     return None
 
 

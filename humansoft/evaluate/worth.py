@@ -96,7 +96,7 @@ def chance(problem: Problem) -> Float[Tensor, "M A"]:
 
 
 def value_of(
-    problem: Problem, reward: Float[Tensor, "*T M A"], policy: Float[Tensor, "*T M A"]
+    problem: Problem, reward: Float[Tensor, "*R M A"], policy: Float[Tensor, "*T M A"]
 ) -> Float[Tensor, "*T M"]:
     """Return the expected discounted reward of a policy from each state, without any bonus."""
     gain = torch.where(problem.playable, policy * reward, 0.0).sum(dim=-1)
