@@ -77,7 +77,8 @@ def two_ways_to_say_it(episodes: int) -> Claim:
     log = simulated(12, episodes)
     task = maze()
     shared = hs.fit(hs.SoftOptimalModel(task, hs.LinearReward(list(REWARD), {"step": -1.0}), hs.PerSubject()), log)
-    lava, temperatures = shared.weight("lava"), shared.temperatures()["temperature"]
+    lava = shared.weight("lava")
+    temperatures = dict(zip(shared.subjects.values, shared.temperatures()["temperature"], strict=True))
     whole = 0.0
     for who in shared.subjects.values:
         reward = {"step": -1.0 / temperatures[who], "lava": lava / temperatures[who]}

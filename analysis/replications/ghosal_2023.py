@@ -64,8 +64,9 @@ def drawn(seed: int) -> Study:
     table = pd.DataFrame(
         {"state": state, "action": action, "next_state": following, "probability": transition.reshape(-1)}
     )
-    labels = {"states": list(range(STATES)), "actions": list(range(ACTIONS))}
-    task = hs.Task.table(table, probability="probability", discount=DISCOUNT, **labels)
+    task = hs.Task.table(
+        table, probability="probability", discount=DISCOUNT, states=range(STATES), actions=range(ACTIONS)
+    )
     task = task.with_features(**{f"candidate_{k}": reward for k, reward in enumerate(rewards)})
     people = {f"{alpha:g}": alpha for alpha in ASSUMED}
     plans = [hs.plan(task, {f"candidate_{k}": 1.0}, temperature=people).log_policy.numpy() for k in range(CANDIDATES)]
@@ -75,8 +76,9 @@ def drawn(seed: int) -> Study:
 def best_policy(study: Study, k: int) -> Array:
     """Return the best policy [S, A] of a candidate."""
     logs = hs.plan(study.task, {f"candidate_{k}": 1.0}, temperature=1e-6).log_policy.numpy()
-    chosen: Array = (logs == logs.max(axis=-1, keepdims=True)).astype(float)
-    return chosen / chosen.sum(axis=-1, keepdims=True)
+    chosen = (logs == logs.max(axis=-1, keepdims=True)).astype(np.float64)
+    shared: Array = chosen / chosen.sum(axis=-1, keepdims=True)
+    return shared
 
 
 def values(study: Study) -> Array:
@@ -113,11 +115,12 @@ def results(demonstrations: int, num_worlds: int) -> pd.DataFrame:
 def study(args: Args) -> Iterator[Row]:
     """Compare assumed temperatures: too small ones against too large ones."""
     table = results(demonstrations=4 if args.quick else 20, num_worlds=1 if args.quick else 5)
+    found = {name: dict(zip(ASSUMED, table[name].tolist(), strict=True)) for name in table.columns}
     for alpha in ASSUMED:
         for name in ("identified", "regret"):
-            yield Row(f"assumed_{alpha:g}/{name}", float(table.loc[alpha, name]))
+            yield Row(f"assumed_{alpha:g}/{name}", found[name][alpha])
     for name, sign in (("identified", 1.0), ("regret", -1.0)):
-        lost = {a: sign * float(table.loc[TRUE, name] - table.loc[a, name]) for a in (0.01, 10.0)}
+        lost = {alpha: sign * (found[name][TRUE] - found[name][alpha]) for alpha in (0.01, 10.0)}
         yield Row(f"{name}/lost_by_assuming_0.01", lost[0.01], "0.1", sense="at_least")
         # A hundredth of the temperature is worse than ten times the temperature, at least twice as bad.
         yield Row(f"{name}/lost_by_0.01_minus_twice_that_by_10", lost[0.01] - 2 * lost[10.0], "0", sense="at_least")

@@ -86,7 +86,7 @@ def print_rationality(table: pd.DataFrame) -> None:
         ("group", "Means of groups"),
         ("difference", "Differences between groups"),
     ):
-        _print_measures(table.xs(kind), kind, title)
+        _print_measures(table.loc[[kind]].droplevel("kind"), kind, title)
     say(f"Everybody is judged in the same states: {table.attrs['reference']}.")
 
 

@@ -109,16 +109,12 @@ def _require_converged(fit: Fit) -> None:
         fit.require_converged()
         return
     temperature = dict(zip(fit.subjects.values, fit.temperatures()["temperature"], strict=True))
-    weights = zip(fit.model.table.rows, fit.params["estimate"].to_numpy(dtype=float), strict=True)
-    certain = list(
-        dict.fromkeys(
-            row.label
-            for row, value in weights
-            if row.level == "subject"
-            and row.kind == "reward"
-            and abs(value) * row.scale > _CERTAIN * temperature[row.label]
-        )
-    )
+    own = [
+        (row.label, abs(value) * row.scale)
+        for row, value in zip(fit.model.table.rows, fit.params["estimate"].to_numpy(dtype=float), strict=True)
+        if row.kind == "reward" and row.level == "subject"
+    ]
+    certain = list(dict.fromkeys(who for who, size in own if size > _CERTAIN * temperature[who]))
     if certain:
         raise NotConvergedError(
             f"the decisions of {shortlist(certain)} are explained the better the larger a reward of their own is (they "
