@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.data.log import BehaviorLog as BehaviorLog
     from humansoft.data.readers import read as read
     from humansoft.data.splits import split as split
+    from humansoft.evaluate.assumptions import assumptions as assumptions
     from humansoft.evaluate.compare import compare as compare
     from humansoft.evaluate.counterfactual import Counterfactual as Counterfactual
     from humansoft.evaluate.counterfactual import counterfactual as counterfactual
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.evaluate.model_frequencies import model_frequencies as model_frequencies
     from humansoft.evaluate.model_recovery import confusion as confusion
     from humansoft.evaluate.predict import predict as predict
+    from humansoft.evaluate.rationality import rationality as rationality
     from humansoft.evaluate.reliability import reliability as reliability
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
@@ -105,6 +107,7 @@ _HOME = {
     "TemperaturePolicy": "solvers.temperature_policy",
     "ValueIteration": "solvers.fixed_point",
     "adapt": "fit.adapting",
+    "assumptions": "evaluate.assumptions",
     "block": "tasks.changes",
     "check": "checking",
     "compare": "evaluate.compare",
@@ -129,6 +132,7 @@ _HOME = {
     "plan": "planning",
     "plan_in": "planning",
     "predict": "evaluate.predict",
+    "rationality": "evaluate.rationality",
     "read": "data.readers",
     "save": "fit.storage",
     "reliability": "evaluate.reliability",

@@ -12,6 +12,7 @@ from analysis.lecture import (
     benefits,
     bridge,
     collapse,
+    comparing,
     fine_tuning,
     inference,
     limits,
@@ -24,7 +25,10 @@ from analysis.lecture.claims import Args, Claim, table_of
 from analysis.rows import finish, parsed
 from humansoft.threads import one_thread
 
-GROUPS = (q_learning, policy_gradient, collapse, samples, bridge, fine_tuning, benefits, limits, mistakes, inference)
+GROUPS = (
+    *(q_learning, policy_gradient, collapse, samples, bridge, fine_tuning, benefits, limits),
+    *(mistakes, inference, comparing),
+)
 
 
 @one_thread()

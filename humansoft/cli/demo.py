@@ -4,10 +4,11 @@ from pathlib import Path
 
 from humansoft.catalogue.load import load_dataset
 from humansoft.checking import check
+from humansoft.cli.comparing import print_comparison
 from humansoft.cli.files import staged
 from humansoft.cli.fitting import describe_fit, print_fit
 from humansoft.cli.logs import print_findings, sizes
-from humansoft.cli.runs import print_comparison, print_predictions, print_scores
+from humansoft.cli.runs import print_predictions, print_scores
 from humansoft.cli.tables import records
 from humansoft.cli.terminal import print_json, relative, say, working
 from humansoft.data.splits import split

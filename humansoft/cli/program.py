@@ -197,14 +197,26 @@ def score(
 def compare(
     run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that `humansoft fit` saved.")],
     by: Annotated[str | None, typer.Option(metavar="COLUMN", help="Group column of the participants.")] = None,
+    scale_free: Annotated[
+        bool, typer.Option("--scale-free", help="Measures without a unit, for people who want different things.")
+    ] = False,
+    reference: Annotated[
+        str, typer.Option(metavar="pooled|task", help="With --scale-free: the states in which everybody is judged.")
+    ] = "pooled",
+    threshold: Annotated[
+        float, typer.Option(help="With --scale-free: a costly mistake, in costs of one choice at random.")
+    ] = 1.0,
+    assumptions: Annotated[
+        bool, typer.Option("--assumptions", help="Also test what a comparison of temperatures takes for granted.")
+    ] = False,
     output: Output = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
     """Compare how rational people or groups are, with intervals."""
     with working("starting"):
-        from humansoft.cli.runs import run_compare
-    run_compare(run, by, output, force, json)
+        from humansoft.cli.comparing import Comparison, run_compare
+    run_compare(run, Comparison(by, scale_free, reference, threshold, assumptions), output, force, json)
 
 
 @app.command()

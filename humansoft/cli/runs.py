@@ -1,4 +1,4 @@
-"""predict, score, compare, simulate: what a saved run is used for."""
+"""predict, score, simulate: what a saved run is used for."""
 
 import typing
 from collections.abc import Sequence
@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 
 from humansoft.cli.files import require_free_files, write_tables
-from humansoft.cli.fitting import temperature_cells, unit_of
 from humansoft.cli.inputs import one_of, read_log_of_run, split_names
 from humansoft.cli.logs import describe_sizes, sizes
 from humansoft.cli.tables import (
     MOST_ROWS,
     counted,
-    interval,
     labels,
     number,
     numbers,
@@ -23,7 +21,6 @@ from humansoft.cli.tables import (
     records,
 )
 from humansoft.cli.terminal import print_json, relative, say, working
-from humansoft.evaluate.compare import compare
 from humansoft.evaluate.predict import OnUnknown, predict
 from humansoft.evaluate.scores import score
 from humansoft.evaluate.simulate import simulate
@@ -48,7 +45,7 @@ def run_predict(
         log = read_log_of_run(fitted, file, participants, counting)
         show("predicting")
         table = predict(fitted, log, on_unknown=choice)
-        _write(table, output)
+        write_table(table, output)
     if as_json:
         rows = {"num_rows": len(table)} if output else {"predictions": records(table)}
         print_json({"run": run, "log": sizes(log), "output": output, **rows})
@@ -61,7 +58,7 @@ def run_predict(
     say(f"{log.source}: {describe_sizes(log)}; geometric mean probability of what was done: {number(mean)}")
     _say_strangers(int(table.loc[~table["subject_known"], "subject"].nunique()))
     _say_seen(file)
-    _say_written(output)
+    say_written(output)
 
 
 def print_predictions(everything: pd.DataFrame, most: int = MOST_ROWS) -> None:
@@ -123,59 +120,6 @@ def print_scores(table: pd.DataFrame) -> None:
     _say_strangers(int(table["num_unknown_subjects"].iloc[0]))
 
 
-def run_compare(runs: Sequence[Path], by: str | None, output: Path | None, force: bool, as_json: bool) -> None:
-    """Compare temperatures between people, groups or runs."""
-    require_free_files([output], force)
-    with working("comparing"):
-        first, *others = [load(run) for run in runs]
-        table = compare(first, *others, by=by)
-        _write(table.reset_index(), output)
-    if as_json:
-        document = {"runs": list(runs), "by": by, "output": output, "comparison": records(table)}
-        print_json(document | {"notes": table.attrs["notes"]})
-        return
-    print_comparison(table)
-    for note in table.attrs["notes"]:
-        say(f"note: {note}")
-    _say_written(output)
-
-
-def print_comparison(table: pd.DataFrame) -> None:
-    """Print temperatures side by side, or groups and the ratios between them."""
-    if "rank" in table.columns:
-        _print_people(table)
-        return
-    groups = table.loc[["group"]]
-    for kind, title in (
-        ("group", f"Temperature of groups (larger = noisier), {unit_of(str(groups['unit'].iloc[0]))}"),
-        ("ratio", "Ratios of temperatures (1 = alike)"),
-    ):
-        rows = table.loc[[kind]]
-        cells = {
-            "group" if kind == "group" else "ratio": labels(rows.index.get_level_values("label")),
-            "temperature" if kind == "group" else "estimate": numbers(rows["temperature"]),
-            "95 % interval": _intervals(rows),
-        }
-        if kind == "group":
-            cells["inverse"] = numbers(rows["inverse_temperature"])
-        print_table(title, cells, text=("group", "ratio"))
-    left_out = int(table["num_people_at_boundary"].iloc[0])
-    if left_out:
-        say(f"{counted(left_out, 'person', 'people')} at a boundary left out of the means.")
-
-
-def _print_people(table: pd.DataFrame) -> None:
-    who = str(table.index.name)
-    others = [name for name in table.columns if name.startswith("inverse_temperature_")]
-    cells = {
-        **({"run": labels(table["fit"])} if "fit" in table.columns else {}),
-        who: labels(table.index),
-        **temperature_cells(table, _intervals(table)),
-        **{f"inverse ({name.rpartition('_')[2]})": numbers(table[name]) for name in others},
-    }
-    print_table(f"Temperature (larger = noisier), {unit_of(str(table['unit'].iloc[0]))}", cells, text=(who,))
-
-
 def run_simulate(
     run: Path, episodes: int, seed: int, max_steps: int | None, output: Path | None, force: bool, as_json: bool
 ) -> None:
@@ -184,7 +128,7 @@ def run_simulate(
     with working("simulating"):
         log = simulate(load(run), episodes, seed=seed, max_steps=max_steps)
         table = log.to_dataframe()
-        _write(table, output)
+        write_table(table, output)
     if as_json:
         rows = {} if output else {"decisions": records(table)}
         print_json({"run": run, "seed": seed, "log": sizes(log), "output": output, **rows})
@@ -193,11 +137,7 @@ def run_simulate(
         cells = {str(name): labels(table[name].head(MOST_ROWS)) for name in table.columns}
         print_table("Simulated decisions", cells, text=list(cells), total=len(table))
     say(f"Simulated: {describe_sizes(log)}")
-    _say_written(output)
-
-
-def _intervals(table: pd.DataFrame) -> list[str]:
-    return [interval(float(low), float(high)) for low, high in zip(table["ci_low"], table["ci_high"], strict=True)]
+    say_written(output)
 
 
 def _say_strangers(count: int) -> None:
@@ -211,11 +151,13 @@ def _say_seen(file: Path | None) -> None:
         say("note: the run was fitted to decisions of this very data set; held-out ones judge it better.")
 
 
-def _write(table: pd.DataFrame, output: Path | None) -> None:
+def write_table(table: pd.DataFrame, output: Path | None) -> None:
+    """Write a table to a file, where one is named."""
     if output is not None:
         write_tables([table], [output])
 
 
-def _say_written(output: Path | None) -> None:
+def say_written(output: Path | None) -> None:
+    """Say where a table was written."""
     if output is not None:
         say(f"Written: {relative(output)}")

@@ -5,7 +5,7 @@ is taken to want the same thing (shared reward), in units of an anchored weight,
 average person; everything else is refused with the reason.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from humansoft.codebook import Labels
-from humansoft.errors import IdentificationError, UsageError, did_you_mean, shortlist
-from humansoft.evaluate.flatness import training_likelihood
-from humansoft.evaluate.population_contrasts import GroupMeans, group_means
-from humansoft.fit.arrow import BlockCovariance
+from humansoft.errors import IdentificationError, UsageError, shortlist
+from humansoft.evaluate.anchor import anchor_names, anchors_of, people_without_anchor
+from humansoft.evaluate.group_means import group_means
+from humansoft.evaluate.methods import MOTIVATED_OR_PRECISE, methods_of
+from humansoft.evaluate.spread import MOST_RANKED, ranks_of, usual_covariance
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
 from humansoft.threads import one_thread
@@ -28,7 +28,7 @@ _NORMAL_95 = 1.959963984540054
 
 
 @one_thread()
-def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
+def compare(fit: Fit, *others: Fit, by: str | None = None, seed: int = 0) -> pd.DataFrame:
     """Compare temperatures between people or groups, with intervals.
 
     Args:
@@ -39,12 +39,14 @@ def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
             cover the choice of people too). With ``PerSubject()`` one by one they are
             geometric means over these very people: the interval covers estimation error, not the
             choice of people.
+        seed: of the draws that the intervals of ranks are counted from.
 
     Returns:
         Without ``by``: one row a person (or group), least noisy first: temperature, ci_low, ci_high,
-        inverse_temperature, log_temperature, std_error, rank, boundary, unit; and, where two
+        inverse_temperature, log_temperature, std_error, rank with its interval (rank_low, rank_high: nan at a
+        boundary, and beside other fits), boundary, unit; and, where two
         planners are one likelihood, the other planner's inverse temperature. Sentences that belong
-        beside the table are in ``table.attrs["notes"]``.
+        beside the table are in ``table.attrs["notes"]``, a paragraph for a paper in ``table.attrs["methods"]``.
         With ``by``: the same for each group, then one row a pair of groups with the ratio of
         temperatures.
 
@@ -62,8 +64,10 @@ def compare(fit: Fit, *others: Fit, by: str | None = None) -> pd.DataFrame:
             raise UsageError("compare(by=...) takes one fit; compare several fits without by=")
         table = _by_group(fit, by)
     else:
-        table = _people(fits)
-    table.attrs["notes"] = list(dict.fromkeys(note for one in fits for note in one.notes))
+        table = _people(fits, seed)
+    notes = [note for one in fits for note in one.notes]
+    table.attrs["notes"] = list(dict.fromkeys([*notes, MOTIVATED_OR_PRECISE]))
+    table.attrs["methods"] = methods_of(fit, by=by)
     return table
 
 
@@ -73,7 +77,7 @@ def _require_lawful(fit: Fit) -> None:
         raise IdentificationError(
             "every subject has a reward of their own: only reward / temperature is in the data, so their temperatures "
             "cannot be compared. Ways out: LinearReward(shared=True); a weight fixed for everybody "
-            "(fixed={...}, shared=True); or scale-free measures"
+            "(fixed={...}, shared=True); or scale-free measures, rationality(fit)"
         )
     if not isinstance(fit.model.temperature, PerSubject | PerGroup):
         raise UsageError(
@@ -95,19 +99,11 @@ def _require_lawful(fit: Fit) -> None:
 
 def _require_anchor(fit: Fit) -> None:
     """The anchored weight must act on everybody's choices, or its unit means nothing to them."""
-    anchors = [p for p, row in enumerate(fit.model.table.rows) if row.kind == "reward" and row.fixed not in (None, 0.0)]
-    if not anchors:
+    if not anchors_of(fit):
         return
-    likelihood = training_likelihood(fit, released=True).every_action
-    colors = likelihood.model.table.colors[anchors]
-    derivative = np.abs(likelihood.jacobian(likelihood.start())[:, colors]).max(axis=1)
-    moved = np.zeros(len(fit.subjects))
-    np.maximum.at(moved, likelihood.observations.person, derivative)
-    # At a boundary all derivatives vanish, whatever the anchor does.
-    inner = fit.temperatures()["boundary"].to_numpy() == ""
-    silent = [fit.subjects.values[i] for i in np.flatnonzero((moved <= 1e-10) & inner)]
+    silent = people_without_anchor(fit)
     if silent:
-        names = ", ".join(fit.model.table.rows[p].name for p in anchors)
+        names = ", ".join(anchor_names(fit))
         raise IdentificationError(
             f"the anchor ({names}) makes no difference to any choice of {shortlist(silent)}: their temperatures are "
             "not in its unit. Leave them out, or anchor a feature that everybody met"
@@ -142,7 +138,7 @@ def _require_common_unit(fits: Sequence[Fit]) -> None:
         )
 
 
-def _people(fits: Sequence[Fit]) -> pd.DataFrame:
+def _people(fits: Sequence[Fit], seed: int) -> pd.DataFrame:
     tables = []
     for number, fit in enumerate(fits, 1):
         table = _levels(fit)
@@ -152,8 +148,22 @@ def _people(fits: Sequence[Fit]) -> pd.DataFrame:
     joined = pd.concat(tables)
     inner = joined["boundary"] == ""
     joined["rank"] = joined["temperature"].where(inner).rank()
+    joined["rank_low"], joined["rank_high"] = _rank_intervals(fits, inner.to_numpy(), seed)
     order = np.lexsort((joined["temperature"].to_numpy(), joined["boundary"].map({"lower": -1, "upper": 1}).fillna(0)))
     return joined.iloc[order]
+
+
+def _rank_intervals(fits: Sequence[Fit], inner: npt.NDArray[np.bool_], seed: int) -> tuple[Real, Real]:
+    """Return the interval of the rank of each inner temperature of a single fit; nan elsewhere."""
+    low, high = (np.full(len(inner), np.nan) for _ in range(2))
+    if len(fits) > 1 or not inner.any() or inner.sum() > MOST_RANKED:
+        return low, high
+    found = usual_covariance(fits[0])
+    if found is not None:
+        places = np.flatnonzero(fits[0].model.table.is_temperature)[inner]
+        logs = fits[0].params["estimate"].to_numpy(dtype=float)[places]
+        low[inner], high[inner] = ranks_of(found[0], places, logs, seed)
+    return low, high
 
 
 def _levels(fit: Fit) -> pd.DataFrame:
@@ -205,13 +215,8 @@ def other_planner(fit: Fit) -> tuple[str, float]:
 
 
 def _by_group(fit: Fit, by: str) -> pd.DataFrame:
-    params = fit.params.loc[["log_temperature"]]
-    edge = params["boundary"].to_numpy() != ""
-    if fit.population is not None:
-        means, kind = group_means(fit, fit.population, by), "population"
-    else:
-        means, kind = _means_of_people(fit, by, edge)
-    groups, unit = means.groups.values, str(params["unit"].iloc[0])
+    means = group_means(fit, by)
+    groups, unit = means.groups.values, str(fit.temperatures()["unit"].iloc[0])
     pairs = list(combinations(range(len(groups)), 2))
     unity = np.eye(len(groups))
     contrasts = np.vstack([unity, *(unity[b] - unity[a] for a, b in pairs)])
@@ -219,65 +224,12 @@ def _by_group(fit: Fit, by: str) -> pd.DataFrame:
     names += [("ratio", f"{groups[b]} / {groups[a]}", "ratio of temperatures") for a, b in pairs]
     errors = np.sqrt(np.einsum("dg,gh,dh->d", contrasts, means.covariance, contrasts))
     rows = [
-        _row(*name, float(weights @ means.estimate), float(error), kind)
+        _row(*name, float(weights @ means.estimate), float(error), means.kind)
         for name, weights, error in zip(names, contrasts, errors, strict=True)
     ]
     table = pd.DataFrame(rows).set_index(["kind", "label"])
-    table["num_people_at_boundary"] = int(edge.sum())
+    table["num_people_at_boundary"] = int((fit.params.loc[["log_temperature"], "boundary"] != "").sum())
     return table
-
-
-def _means_of_people(fit: Fit, by: str, edge: npt.NDArray[np.bool_]) -> tuple[GroupMeans, str]:
-    """Return geometric means over the people of each group, those at a boundary left out."""
-    groups, members = _membership(fit, by)
-    params = fit.params.loc[["log_temperature"]]
-    if isinstance(fit.model.temperature, PerGroup) and edge.any():
-        at = [label for _, label in params.index[edge]]
-        raise IdentificationError(
-            f"the temperature of group {shortlist(at)} is at a boundary: it has no standard error, so no contrast "
-            "with it has an interval; its one-sided bound is in fit.summary()"
-        )
-    combine = np.where(edge, 0.0, members)
-    empty = [groups.values[g] for g in np.flatnonzero(combine.sum(axis=1) == 0)]
-    if empty:
-        raise IdentificationError(f"nobody in {shortlist(empty)} has an inner estimate: no group mean can be formed")
-    combine = combine / combine.sum(axis=1, keepdims=True)
-    covariance, kind = _covariance(fit, edge)
-    whole = np.zeros((len(fit.model.table), len(combine)))
-    whole[fit.model.table.is_temperature] = combine.T
-    logs = params["estimate"].to_numpy(dtype=float)
-    return GroupMeans(groups, combine @ logs, whole.T @ covariance.times(whole)), kind
-
-
-def _membership(fit: Fit, by: str) -> tuple[Labels, Real]:
-    """Return the groups and [G, temperatures] how many people of each group have each temperature."""
-    if isinstance(fit.model.temperature, PerGroup) and fit.model.temperature.column == by:
-        return fit.model.groups, np.eye(len(fit.model.groups))
-    people = fit.training.participants
-    if by not in people.columns:
-        known = list(people.columns)
-        raise UsageError(
-            f"the fit knows no participants' column {by!r}.{did_you_mean(by, known) if known else ''} "
-            "Read the log with participants=, or fit with temperature=PerGroup(column)"
-        )
-    values: list[Hashable] = people[by].reindex(list(fit.subjects.values)).tolist()
-    groups = Labels.of("group", values)
-    if len(groups) < 2:
-        raise UsageError(f"column {by!r} has only the value {groups.values[0]!r}: there is nothing to compare")
-    members = np.zeros((len(groups), len(fit.model.groups)))
-    np.add.at(members, (groups.encode(values), fit.model.group_of_subject), 1.0)
-    if ((members > 0).sum(axis=0) > 1).any():
-        raise UsageError(
-            f"the groups of {by!r} cut across those of {fit.model.temperature!r}; fit with temperature=PerGroup({by!r})"
-        )
-    return groups, members
-
-
-def _covariance(fit: Fit, edge: npt.NDArray[np.bool_]) -> tuple[BlockCovariance, str]:
-    """Return the covariance of all parameters by the default kind of most temperatures."""
-    kinds = fit.params.loc[["log_temperature"], "std_error_kind"][~edge]
-    kind = str(kinds.mode().iloc[0]) if kinds.astype(bool).any() else "hessian"
-    return fit.covariances.matrix(kind), kind
 
 
 def _row(kind: str, label: str, unit: str, value: float, error: float, name: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from analysis.lecture import (
     benefits,
     bridge,
     collapse,
+    comparing,
     fine_tuning,
     inference,
     limits,
@@ -35,6 +36,7 @@ GROUPS = {
     limits: ["D5", "D5b", "D6"],
     mistakes: ["D7", "D7b"],
     inference: ["E1", "E2", "E3", "E4"],
+    comparing: ["F5", "F5b", "F5c"],
 }
 
 

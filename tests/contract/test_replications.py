@@ -75,6 +75,12 @@ def test_borlange_routes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_ghosal_overestimated_rationality(tmp_path: Path) -> None:
+    rows = rows_of("ghosal_2023", tmp_path, "--quick")
+    assert sum(row["ok"] is True for row in rows) == 2 * 2
+
+
+@pytest.mark.slow
 def test_keane_wolpin(tmp_path: Path) -> None:
     rows = rows_of("keane_wolpin_1997", tmp_path, "--quick")
     assert sum(row["ok"] is True for row in rows) == 5 + 1 + 2

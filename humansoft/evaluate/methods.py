@@ -1,0 +1,90 @@
+"""What was compared and how, as a paragraph for a paper, with references."""
+
+from humansoft.evaluate.anchor import anchor_names, anchors_of, unit_of_reward
+from humansoft.fit.result import Fit
+from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
+
+MOTIVATED_OR_PRECISE = (
+    "nothing in behavior tells apart somebody for whom more is at stake and somebody who errs less: a reward three "
+    "times as large and a third of the temperature are one and the same behavior"
+)
+"""What no comparison may claim."""
+
+_REFERENCES = {
+    "Allison 1999": "Allison PD (1999). Comparing logit and probit coefficients across groups. "
+    "Sociological Methods & Research 28, 186-208.",
+    "Hess & Rose 2012": "Hess S, Rose JM (2012). Can scale and coefficient heterogeneity be separated in random "
+    "coefficients models? Transportation 39, 1225-1239.",
+    "Swait & Louviere 1993": "Swait J, Louviere J (1993). The role of the scale parameter in the estimation and "
+    "comparison of multinomial logit models. Journal of Marketing Research 30, 305-314.",
+    "Ziebart et al. 2010": "Ziebart BD, Bagnell JA, Dey AK (2010). Modeling interaction via the principle of maximum "
+    "causal entropy. Proceedings of ICML 27, 1255-1262.",
+    "Eckstein et al. 2022": "Eckstein MK, Master SL, Xia L, Dahl RE, Wilbrecht L, Collins AGE (2022). The "
+    "interpretation of computational model parameters depends on the context. eLife 11, e75474.",
+}
+
+_PLANNERS = {
+    "kl": "planning pays for departing from the reference policy (planner 'kl')",
+    "entropy": "variety of choices is itself worth something (planner 'entropy')",
+    "boltzmann": "people plan as if they would not err, and then err (planner 'boltzmann')",
+}
+
+
+def methods_of(fit: Fit, measured_in: str | None = None, by: str | None = None) -> str:
+    """Return a paragraph on what was compared, and how, with references.
+
+    Args:
+        fit: what was compared.
+        measured_in: the states that scale-free measures are taken in; ``None``: temperatures were compared.
+        by: the column of the groups, where there are some.
+    """
+    task = fit.model.task
+    when = f"{task.horizon} decisions an episode" if task.horizon is not None else f"discount {task.discount:g}"
+    sentences = [
+        f"A soft-optimal (maximum causal entropy) model (Ziebart et al. 2010) was fitted by maximum likelihood to "
+        f"{fit.num_decisions:,.0f} decisions of {len(fit.subjects):,} people; {_PLANNERS[fit.model.planner]}; {when}.",
+        f"Behavior identifies only reward / temperature, so that {MOTIVATED_OR_PRECISE} (Swait & Louviere 1993; "
+        "Allison 1999; Hess & Rose 2012).",
+        _scale_free(measured_in) if measured_in is not None else _mode(fit),
+    ]
+    if by is not None:
+        mean = "means of a group" if measured_in is not None else "a group's temperature, or the geometric mean of its"
+        sentences.append(
+            f"Groups are those of {by!r}: {mean} people; intervals cover the estimation error of these very people."
+        )
+    sentences += [
+        f"Standard errors: {_kinds(fit)}; intervals are 95 %, those of ranks from draws of the estimates' joint normal "
+        "distribution.",
+        "Parameters and measures of one task need not carry over to another (Eckstein et al. 2022).",
+        "References: " + " ".join(text for name, text in sorted(_REFERENCES.items())),
+    ]
+    return " ".join(sentences)
+
+
+def _mode(fit: Fit) -> str:
+    """Say what makes temperatures comparable."""
+    if anchors_of(fit):
+        names = ", ".join(anchor_names(fit))
+        return (
+            f"Temperatures are in {unit_of_reward(fit)}: the weight of {names} is held the same for everybody "
+            "(anchored), and it is assumed to mean the same to all of them."
+        )
+    whose = {PerSubject: "person", PerGroup: "group"}.get(type(fit.model.temperature), "person")
+    unit = f"the unit is {AVERAGE_PERSON!r}, so that only ratios mean something" if fit.model.is_relative else "known"
+    return (
+        f"Temperatures of each {whose} are comparable under the assumption that everybody has the same reward "
+        f"(shared reward); {unit}."
+    )
+
+
+def _scale_free(measured_in: str) -> str:
+    return (
+        "Scale-free measures were compared, which stay the same when somebody's reward and temperature grow by one "
+        f"factor; everybody was judged in the same states ({measured_in}), each by their own fitted reward. Intervals "
+        "are by the delta method from the covariance of the fit."
+    )
+
+
+def _kinds(fit: Fit) -> str:
+    kinds = [str(kind) for kind in dict.fromkeys(fit.params["std_error_kind"]) if kind]
+    return ", ".join(kinds) if kinds else "none"
