@@ -82,6 +82,21 @@ class Parameters:
         return np.array([row.scale for row in self.rows], dtype=np.float64)
 
     @cached_property
+    def rewards(self) -> slice:
+        """Where the reward's parameters stand in a vector of all of them."""
+        return self._stretch("reward")
+
+    @cached_property
+    def temperatures(self) -> slice:
+        """Where the log temperatures stand."""
+        return self._stretch("log_temperature")
+
+    def _stretch(self, kind: Kind) -> slice:
+        """Return where the parameters of one kind stand, which are next to each other."""
+        places = [p for p, row in enumerate(self.rows) if row.kind == kind]
+        return slice(places[0], places[-1] + 1) if places else slice(0, 0)
+
+    @cached_property
     def is_temperature(self) -> npt.NDArray[np.bool_]:
         """[P] true for log temperatures."""
         return np.array([row.kind == "log_temperature" for row in self.rows], dtype=bool)

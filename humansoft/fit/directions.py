@@ -116,8 +116,8 @@ class Directions:
         return self._changes(torch.zeros(len(self.model.table), dtype=DTYPE))
 
     def _changes(self, full: Tensor) -> Tensor:
-        weights = full[: -len(self.model.groups)].detach()
-        colors = self.model.table.colors[: len(weights)]
+        table = self.model.table
+        weights, colors = full[table.rewards].detach(), table.colors[table.rewards]
         columns = []
         for color in range(self.num_colors):
             direction = torch.from_numpy((colors == color).astype(np.float64))

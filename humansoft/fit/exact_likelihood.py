@@ -38,11 +38,10 @@ class ExactLikelihood(AbstractLikelihood):
         here = full.numpy().tobytes()
         if self._solved is not None and self._solved[0] == here:
             return self._solved[1]
-        named = list(self.model.reward.named_parameters())
-        sizes = [p.numel() for _, p in named] + [self.model.log_temperature.numel()]
-        chunks = torch.split(full, sizes)
-        values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks[:-1], strict=True)}
-        values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
+        named, table = list(self.model.reward.named_parameters()), self.model.table
+        chunks = torch.split(full[table.rewards], [p.numel() for _, p in named])
+        values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks, strict=True)}
+        values["log_temperature"] = full[table.temperatures].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
         options = {"differentiable": False, "start": self._guess(full)}
         solution: SoftSolution = functional_call(self.model, values, (self.expansion,), options)
         self._solved = (here, solution)
@@ -168,7 +167,7 @@ class ExactLikelihood(AbstractLikelihood):
         return self._seen_by_derivatives
 
     def _log_temperature(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
-        own = full[-len(self.model.groups) :].detach()
+        own = full[self.model.table.temperatures].detach()
         return own[self.model.temperature_row()][self.expansion.row]
 
     def _inside(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:

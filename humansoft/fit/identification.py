@@ -229,5 +229,5 @@ def planners_agree(bound: SoftOptimalModel, likelihood: AbstractLikelihood, full
 
 def _temperature_of(bound: SoftOptimalModel, full: Real) -> Real:
     """Return the temperature of each person at a parameter vector."""
-    own: Real = np.exp(full[len(full) - len(bound.groups) :])
+    own: Real = np.exp(full[bound.table.temperatures])
     return own[bound.group_of_subject]

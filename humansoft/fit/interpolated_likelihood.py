@@ -89,7 +89,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P]."""
         nodes = self._nodes(full)
-        by_weight = np.zeros(len(full) - len(self.model.groups))
+        by_weight = np.zeros(len(full[self.model.table.rewards]))
         if self._num_shared:
             for exact, point in nodes.weighted():
                 by_weight += exact.gradient(point)[: len(by_weight)]
@@ -205,8 +205,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
         if self._latest is not None and self._latest[0] == here:
             return self._latest[1]
         pieces = Pieces(self._log_temperature(full).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
-        num_weights = len(full) - len(self.model.groups)
-        shared = full[:num_weights].detach()
+        shared = full[self.model.table.rewards].detach()
         points = tuple(torch.cat([shared, torch.from_numpy(own)]) for own in pieces.nodes)
         place = pieces.piece[self.observations.person] * len(self._choices.action) + self._choices.of_observation
         size = (len(self.model.subjects), len(pieces.used) * len(self._choices.action))
@@ -218,7 +217,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
 
     def _log_temperature(self, full: Float[Tensor, " P"]) -> Real:
         """Return the log temperature of each person [B]."""
-        own: Real = full[-len(self.model.groups) :].detach().numpy()[self.model.group_of_subject]
+        own: Real = full[self.model.table.temperatures].detach().numpy()[self.model.group_of_subject]
         return own
 
     def _inside(self, full: Float[Tensor, " P"]) -> Real:

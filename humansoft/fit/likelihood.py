@@ -155,17 +155,19 @@ class AbstractLikelihood(ABC):
             by_log_temperature: derivatives by log temperatures.
             row: row of the model that each of these belongs to.
         """
-        groups = len(self.model.groups)
-        weights = full[:-groups].detach().requires_grad_()
+        table = self.model.table
+        weights = full[table.rewards].detach().requires_grad_()
         by_weight = torch.zeros_like(weights)
         if len(weights):  # a reward may be known as a whole
             (by_weight,) = torch.autograd.grad(pulled(self.directions.reward_at(weights)), weights)
-        own = torch.zeros(groups, dtype=DTYPE).index_add_(0, self.model.temperature_row()[row], by_log_temperature)
-        return np.where(self.model.table.free, torch.cat([by_weight, own]).numpy(), 0.0)
+        found = torch.zeros(len(full), dtype=DTYPE)
+        found[table.rewards] = by_weight
+        found[table.temperatures].index_add_(0, self.model.temperature_row()[row], by_log_temperature)
+        return np.where(table.free, found.numpy(), 0.0)
 
     def _bent(self, full: Tensor, pulled: Pulled, straight: ArrowMatrix) -> ArrowMatrix:
         """Add to a Hessian what the curvature of a reward adds that is not linear; see :meth:`_by_parameter`."""
-        weights = full[: -len(self.model.groups)].detach()
+        weights = full[self.model.table.rewards].detach()
         bent = np.zeros((len(full), len(full)))
         bent[: len(weights), : len(weights)] = curvature(lambda w: pulled(self.directions.reward_at(w)), weights)
         return straight.plus(bent)

@@ -44,9 +44,9 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
         return None
     full = table.project(np.zeros(len(table)))
     heats = bool(table.free[table.is_temperature].any())
-    alpha = float(np.exp(full[-1]))
+    alpha = float(np.exp(full[table.temperatures][0]))
     moving = likelihood.expansion.columns_laid_out(likelihood.directions.reward(torch.from_numpy(full)))
-    known = likelihood.expansion.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[:-1])))
+    known = likelihood.expansion.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[table.rewards])))
     if heats:  # in units of the temperature, what is known has an unknown size
         still = torch.from_numpy(~likelihood.directions.is_temperature).to(moving.device)
         moving, known = torch.cat([moving[..., still], known[..., None]], -1), torch.zeros_like(known)
@@ -70,7 +70,7 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
     scale = 1.0 / float(weights[-1]) if heats else alpha
     free = np.flatnonzero(table.free & ~table.is_temperature)
     full[free] = scale * weights[: len(free)].cpu().numpy()
-    full[-1] = np.log(scale)
+    full[table.temperatures] = np.log(scale)
     if value is not None:
         likelihood.begin_with(scale * value @ _with_one(weights))
     better = likelihood.value(torch.from_numpy(full)) > _by_reference(likelihood)
