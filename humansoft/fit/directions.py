@@ -103,8 +103,17 @@ class Directions:
     @cached_property
     def is_temperature(self) -> npt.NDArray[np.bool_]:
         """[C] whether a direction moves temperatures."""
-        table, found = self.model.table, np.zeros(self.num_colors, dtype=bool)
-        found[table.colors[table.is_temperature & table.free]] = True
+        return self._is_any_of(self.model.table.temperatures)
+
+    @cached_property
+    def is_reward(self) -> npt.NDArray[np.bool_]:
+        """[C] whether a direction moves rewards."""
+        return self._is_any_of(self.model.table.rewards)
+
+    def _is_any_of(self, parameters: slice) -> npt.NDArray[np.bool_]:
+        colors = self.model.table.colors[parameters]
+        found = np.zeros(self.num_colors, dtype=bool)
+        found[colors[colors >= 0]] = True
         return found
 
     def reward(self, full: Float[Tensor, " P"]) -> Float[Tensor, "R *T S A C"]:

@@ -22,6 +22,7 @@ from humansoft._types import DTYPE
 from humansoft.codebook import Labels
 from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.chebyshev import NODES, Pieces, probes
+from humansoft.fit.choice_likelihood import ChoiceLikelihood
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
 from humansoft.fit.network_likelihood import NetworkLikelihood
@@ -46,6 +47,8 @@ def likelihood_of(model: SoftOptimalModel, observations: Observations) -> Abstra
     """Return the likelihood of what the people of a bound model did, by nodes where there are many temperatures."""
     if model.task.goals is not None:
         return NetworkLikelihood(model, observations)
+    if model.choice:
+        return ChoiceLikelihood(model, observations)
     several = len(np.unique(observations.row)) > _MANY and not model.rows_are_people
     # With the entropy planner and no discount, the hotter nodes of most pieces would have no solution.
     always = model.task.discount < 1 or model.task.horizon is not None or model.planner == "kl"

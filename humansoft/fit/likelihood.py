@@ -32,8 +32,8 @@ LOG_TEMPERATURE_LIMIT = 30.0
 class AbstractLikelihood(ABC):
     """log L(parameters) of observed decisions, exact to its second derivatives.
 
-    Parameters are the full vector (P): the reward's tensors, then the log temperatures, fixed ones
-    included. A subclass says how the soft Bellman equation is solved for all people.
+    Parameters are the full vector (P): the reward's tensors, the log temperatures, those of choice
+    terms, fixed ones included. A subclass says how the soft Bellman equation is solved for all people.
 
     Attributes:
         model: a bound model; never changed.
@@ -111,8 +111,8 @@ class AbstractLikelihood(ABC):
 
     def start(self) -> Float[Tensor, " P"]:
         """Return the model's current parameters as one vector."""
-        tensors = [p.detach().reshape(-1) for p in (*self.model.reward.parameters(), self.model.log_temperature)]
-        return torch.cat(tensors)
+        tensors = (*self.model.reward.parameters(), self.model.log_temperature, *self.model.choice.parameters())
+        return torch.cat([p.detach().reshape(-1) for p in tensors])
 
     def value(self, full: Float[Tensor, " P"]) -> float:
         """Return the log-likelihood, minus infinity where the problem has no solution."""
@@ -183,7 +183,8 @@ class AbstractLikelihood(ABC):
 
 def in_every_action(seen: Observations, model: SoftOptimalModel, who: npt.NDArray[np.int64]) -> Observations:
     """Return one observation for each playable action that anybody ([N] ``who``) met, weighted by visits."""
-    first, visits = tally([seen.time, seen.state, who], seen.weight)
+    before = [] if seen.previous is None else [seen.previous]
+    first, visits = tally([seen.time, seen.state, who, *before], seen.weight)
     place, action = np.nonzero(playable_in(model.task, seen.state[first]))
     wide = seen.select(first[place])
     return replace(wide, action=action, weight=visits[place], unit=wide.person)

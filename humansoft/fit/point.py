@@ -152,6 +152,7 @@ def _maximise(
         start, theirs = np.zeros(len(bound.table)), simpler.model.table
         start[bound.table.rewards] = together[theirs.rewards]
         start[bound.table.temperatures] = _inner(bound, float(together[theirs.temperatures][0]))
+        start[bound.table.choices] = together[theirs.choices]
     data = DecisionDataModule(bound, log, before)
     near = start is None and data.likelihood.pilot is not None
     if start is None and bound.task.goals is not None:
