@@ -122,6 +122,7 @@ class ActionBias:
 
 
 ChoiceTerm = Lapse | Stickiness | ActionBias
+_LAPSE_SCALE = 0.05  # what a unit of the logit changes in a probability of about 5 %
 _KINDS = (Stickiness, ActionBias, Lapse)  # in the order in which they act
 
 
@@ -190,5 +191,5 @@ class ChoiceTerms(nn.Module):
                     rows.append(Parameter(f"bias[{label}]", "tilt", unit=LOG_ODDS, fixed=fixed))
             else:
                 known = None if term.fixed is None else math.log(term.fixed / (1 - term.fixed))
-                rows.append(Parameter("logit_lapse", "logit_lapse", unit=LOG_ODDS, fixed=known))
+                rows.append(Parameter("logit_lapse", "logit_lapse", unit=LOG_ODDS, fixed=known, scale=_LAPSE_SCALE))
         return rows

@@ -31,7 +31,8 @@ class Parameter:
         label: the group or person it belongs to; ``None`` when shared.
         unit: unit of the estimate.
         fixed: the value it is held at, or ``None`` when it is learned.
-        scale: largest size of what it multiplies (the feature), so that 1 / scale is a weight that matters.
+        scale: largest size of what it multiplies (the feature), so that 1 / scale is a weight that matters; of a
+            logit, what a unit of it changes in the probability.
     """
 
     name: str

@@ -108,10 +108,7 @@ def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
     edge = params[params["boundary"] != ""]
     for (name, label), (_, row) in zip(edge.index, edge.iterrows(), strict=True):
         if name == "logit_lapse":
-            notes.append(
-                f"The data can do without lapses: lapse < {expit(row['ci_high']):.3g} (95 %, one-sided, all other "
-                "parameters as estimated)."
-            )
+            notes.append(f"The data can do without lapses: lapse < {expit(row['ci_high']):.3g} (95 %, one-sided).")
             continue
         who = f"{whose} {label!r}" if isinstance(bound.temperature, PerSubject | PerGroup) else "The log"
         if row["boundary"] == "lower":

@@ -3,7 +3,7 @@
 A person who never erred has a likelihood that keeps rising as the temperature goes to 0; one who
 followed no preference, as it goes to infinity; that of people whose mistakes their temperature explains,
 as their lapse goes to 0. All are results, not failures: they get a one-sided 95 % bound, where the
-log-likelihood lies 1.353 (half the chi-square 90 % point) below its limit, all other parameters as they are.
+log-likelihood lies 1.353 (half the chi-square 90 % point) below its limit.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.optimize import brentq
 
 from humansoft.errors import ModelError
+from humansoft.fit.arrow import inverse
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
@@ -22,6 +24,8 @@ Real = npt.NDArray[np.float64]
 ONE_SIDED_DROP = 1.3527717
 _FLAT = 1e-6  # nats: closer to its limit than this, a likelihood tells no inner optimum
 _BISECTIONS = 50
+_FIRST_LOGIT, _LOGIT_DIGITS = -4.0, 1e-4  # where the bound of a lapse is looked for, and how closely
+_SINGULAR = 1e-11  # share of the largest eigenvalue: flatter directions stay where they are
 _NEVER = -30.0  # logit of a lapse that nobody will ever see
 _COLD, _HOT = -14.0, 20.0  # log of the limits' temperature over the largest reward
 
@@ -69,18 +73,40 @@ def find_boundary(likelihood: AbstractLikelihood, full: Real, held: npt.NDArray[
 
 
 def _of_lapses(likelihood: AbstractLikelihood, full: Real, free: npt.NDArray[np.bool_], found: Boundary) -> Boundary:
-    """Add the lapses that the data can do without."""
-    here = _by_parameter(likelihood, full)
-    never = _by_parameter(likelihood, np.where(free, _NEVER, full))
-    flagged, best = free & (never >= here - ONE_SIDED_DROP), np.maximum(never, here)
-    if not flagged.any():
+    """Add the lapse that the data can do without, if they can."""
+    here = likelihood.value(torch.from_numpy(full))
+    never = likelihood.value(torch.from_numpy(np.where(free, _NEVER, full)))
+    if never < here - ONE_SIDED_DROP:
         return found
-    bound = _bisect(likelihood, full, flagged, best - ONE_SIDED_DROP, (_NEVER, -_NEVER))
-    return Boundary(
-        np.where(flagged, "lower", found.kind),
-        np.where(flagged, bound, found.bound),
-        found.at_limit | (free & (never >= here - _FLAT)),
-    )
+    bound = _highest_lapse(likelihood, full, free, max(never, here) - ONE_SIDED_DROP)
+    at_limit = found.at_limit | (free & (never >= here - _FLAT))
+    return Boundary(np.where(free, "lower", found.kind), np.where(free, bound, found.bound), at_limit)
+
+
+def _highest_lapse(likelihood: AbstractLikelihood, full: Real, lapse: npt.NDArray[np.bool_], goal: float) -> float:
+    """Find the logit of the lapse above which the profile of the log-likelihood is below ``goal``.
+
+    A lapse and a temperature explain the same mistakes: what is lost by more of one is made up for by less of the
+    other. So all other parameters follow, by one step of Fisher scoring from where they are.
+    """
+    table = likelihood.model.table
+    others = table.free & ~lapse
+
+    def profile(logit: float) -> float:
+        point = torch.from_numpy(np.where(lapse, logit, full))
+        gradient = np.where(others, likelihood.gradient(point), 0.0)[:, None]
+        curvature = inverse(likelihood.expected_information(point), others, table.mean_zero, cutoff=_SINGULAR)
+        return likelihood.value(point) + 0.5 * float((gradient * curvature.covariance.times(gradient)).sum())
+
+    low = _FIRST_LOGIT
+    while low > _NEVER and profile(low) < goal:
+        low -= 2.0
+    high = low + 2.0
+    while high < -_NEVER and profile(high) >= goal:
+        low, high = high, high + 2.0
+    if high >= -_NEVER or low <= _NEVER:
+        return np.inf if high >= -_NEVER else low
+    return float(brentq(lambda logit: profile(logit) - goal, low, high, xtol=_LOGIT_DIGITS))
 
 
 def _of_temperatures(

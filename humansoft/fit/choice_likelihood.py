@@ -24,6 +24,7 @@ from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.solvers.choosing import ChoiceRule, Chosen
 from humansoft.solvers.derivatives import by_row
+from humansoft.solvers.expansion import Observations
 from humansoft.solvers.solution import SolveStatus
 
 Real = npt.NDArray[np.float64]
@@ -128,6 +129,9 @@ class ChoiceLikelihood(ExactLikelihood):
         share = here.number.sum(dim=-1, keepdim=True) * self._chosen(full)[0].log_prob.exp()
         by_state = by_row(scores * share[..., None], scores, torch.from_numpy(here.row), 0)
         return ArrowMatrix.of_rows(self.directions.layout, by_state.numpy())
+
+    def _of(self, observations: Observations) -> "ChoiceLikelihood":
+        return ChoiceLikelihood(self.model, observations)
 
     def _own_scores(
         self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None
