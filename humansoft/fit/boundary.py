@@ -87,16 +87,17 @@ def _highest_lapse(likelihood: AbstractLikelihood, full: Real, lapse: npt.NDArra
     """Find the logit of the lapse above which the profile of the log-likelihood is below ``goal``.
 
     A lapse and a temperature explain the same mistakes: what is lost by more of one is made up for by less of the
-    other. So all other parameters follow, by one step of Fisher scoring from where they are.
+    other. So all other parameters follow, by two steps of Newton's method from where they are.
     """
-    table = likelihood.model.table
-    others = table.free & ~lapse
+    others = likelihood.model.table.free & ~lapse
 
     def profile(logit: float) -> float:
-        point = torch.from_numpy(np.where(lapse, logit, full))
-        gradient = np.where(others, likelihood.gradient(point), 0.0)[:, None]
-        curvature = inverse(likelihood.expected_information(point), others, table.mean_zero, cutoff=_SINGULAR)
-        return likelihood.value(point) + 0.5 * float((gradient * curvature.covariance.times(gradient)).sum())
+        point = np.where(lapse, logit, full)
+        step, gain = _newton_step(likelihood, point, others)
+        if likelihood.value(torch.from_numpy(point + step)) > likelihood.value(torch.from_numpy(point)):
+            point = point + step
+            gain = _newton_step(likelihood, point, others)[1]
+        return likelihood.value(torch.from_numpy(point)) + gain
 
     low = _FIRST_LOGIT
     while low > _NEVER and profile(low) < goal:
@@ -107,6 +108,17 @@ def _highest_lapse(likelihood: AbstractLikelihood, full: Real, lapse: npt.NDArra
     if high >= -_NEVER or low <= _NEVER:
         return np.inf if high >= -_NEVER else low
     return float(brentq(lambda logit: profile(logit) - goal, low, high, xtol=_LOGIT_DIGITS))
+
+
+def _newton_step(likelihood: AbstractLikelihood, full: Real, moving: npt.NDArray[np.bool_]) -> tuple[Real, float]:
+    """Return Newton's step [P] of some parameters, the others held, and what it promises to gain."""
+    point, mean_zero = torch.from_numpy(full), likelihood.model.table.mean_zero
+    gradient = np.where(moving, likelihood.gradient(point), 0.0)
+    curvature = inverse(likelihood.hessian(point).scaled(-1.0), moving, mean_zero, cutoff=_SINGULAR)
+    if curvature.smallest <= 0:
+        curvature = inverse(likelihood.expected_information(point), moving, mean_zero, cutoff=_SINGULAR)
+    step: Real = curvature.covariance.times(gradient[:, None])[:, 0]
+    return step, 0.5 * float(gradient @ step)
 
 
 def _of_temperatures(
