@@ -126,11 +126,11 @@ def print_fit(fitted: Fit, temperatures: bool = True) -> None:
 def _print_weights(title: str, what: str, table: pd.DataFrame) -> None:
     if table.empty:
         return
-    own = (table["label"] != "all").any()
+    own, estimates = (table["label"] != "all").any(), numbers(table["estimate"])
     cells = {
         what: labels(table["name"]),
         **({"who": labels(table["label"])} if own else {}),
-        "estimate": numbers(table["estimate"]),
+        "estimate": ["near 0" if edge else text for edge, text in zip(table["boundary"], estimates, strict=True)],
         "std. error": numbers(table["std_error"]),
         "95 % interval": _intervals(table),
         "unit": table["unit"].tolist(),
