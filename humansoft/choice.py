@@ -53,8 +53,9 @@ class Stickiness:
     """Whatever was done last is done again (perseveration), or avoided, if negative.
 
     pi' is proportional to pi * exp(kappa * 1[action = the last action of the same episode]). The first decision of an
-    episode has no action before it, and a missing response keeps the last action that was made. What
-    cannot be chosen now is not favored. Shared by everybody. Not planned with: the person does not foresee her habit.
+    episode has no action before it (nor has the first one after a cut, of a log that was split by time), and a
+    missing response keeps the last action that was made. What cannot be chosen now is not favored. Shared by
+    everybody. Not planned with: the person does not foresee her habit.
 
     Identification: kappa is told apart from the reward wherever the last action is not the best one. Left out where
     it is at work, it biases the temperature: repetitions against one's interest look like noise. Where one state

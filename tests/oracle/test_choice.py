@@ -60,11 +60,12 @@ class Case:
     def planned(self, points: Array) -> list[Array]:
         """Return log pi [K, T, S, A] of each person at parameter vectors [K, P]."""
         rows = self.likelihood.model.table.rows
-        weights = points[:, [p for p, row in enumerate(rows) if row.kind == "reward"]]
-        if isinstance(self.model.reward, Bent):
-            weights = np.column_stack([np.exp(weights[:, 0]), weights[:, 1]])
         found = []
         for name in PEOPLE:
+            mine = [p for p, row in enumerate(rows) if row.kind == "reward" and row.label in (None, name)]
+            weights = points[:, mine]
+            if isinstance(self.model.reward, Bent):
+                weights = np.column_stack([np.exp(weights[:, 0]), weights[:, 1]])
             own = [p for p, row in enumerate(rows) if row.kind == "log_temperature" and row.label in (None, name)]
             rewards = np.einsum("saf,kf->ksa", self.features[:, :, : weights.shape[1]], weights)
             alpha = np.exp(points[:, own[0]])
@@ -157,6 +158,7 @@ CASES = {
     "biases alone, one known": make_case([hs.ActionBias("a2", {"a0": 0.7})], temperature=hs.Fixed(0.8)),
     "some known": make_case([hs.Lapse(0.1), hs.Stickiness(), hs.ActionBias(fixed={"a1": -0.4})]),
     "stickiness known": make_case([hs.Lapse(), hs.Stickiness(1.3)], temperature=hs.Fixed(1.0)),
+    "all, own rewards": make_case(reward=hs.LinearReward(shared=False)),
     "all, horizon": make_case(horizon=4),
     "a reward that is not linear": make_case(reward=Bent(), temperature=hs.Shared()),
 }

@@ -67,6 +67,22 @@ def test_known_biases_survive_saving(log: hs.BehaviorLog, tmp_path: Path) -> Non
     assert hs.load(hs.save(fitted, tmp_path / "run")) == fitted
 
 
+def test_terms_in_a_task_with_a_horizon(tmp_path: Path) -> None:
+    task = hs.Task.grid(MAZE, discount=1.0, horizon=12, legend={"L": "lava"})
+    reward = {"step": -1.0, "lava": -2.0, "goal": 6.0}
+    terms = (hs.Stickiness(0.8), hs.Lapse(0.05))
+    log = hs.simulate(hs.plan(task, reward, {"ann": 0.4, "bob": 0.8}, choice=terms), episodes=100, seed=1)
+    given = hs.LinearReward(fixed={"step": -1.0, "goal": 6.0})
+    fitted = hs.fit(hs.SoftOptimalModel(task, given, hs.PerSubject(), choice=ALL), log)
+    params = fitted.params.droplevel("label")
+    for name, value in (("stickiness", 0.8), ("logit_lapse", np.log(0.05 / 0.95)), ("lava", -2.0)):
+        row = params.loc[name]
+        assert abs(row["estimate"] - value) < 3.5 * row["std_error"], name
+    assert hs.load(hs.save(fitted, tmp_path / "run")) == fitted
+    assert hs.predict(fitted, log)["log_prob"].sum() == pytest.approx(fitted.log_likelihood, rel=1e-10)
+    assert fitted.training.counts["weight"].sum() == len(log)
+
+
 def test_fits_with_other_terms_are_not_equal(log: hs.BehaviorLog) -> None:
     assert hs.fit(model(hs.Lapse(0.02)), log) != hs.fit(model(hs.Lapse(0.03)), log)
 
