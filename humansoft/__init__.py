@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.catalogue.load import list_datasets as list_datasets
     from humansoft.catalogue.load import load_dataset as load_dataset
     from humansoft.checking import check as check
+    from humansoft.choice import ActionBias as ActionBias
+    from humansoft.choice import Lapse as Lapse
+    from humansoft.choice import Stickiness as Stickiness
     from humansoft.data.log import BehaviorLog as BehaviorLog
     from humansoft.data.readers import read as read
     from humansoft.data.splits import split as split
@@ -81,6 +84,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AbstractReward": "rewards.base",
+    "ActionBias": "choice",
     "Anderson": "solvers.fixed_point",
     "BehaviorLog": "data.log",
     "ByFormula": "temperature",
@@ -91,6 +95,7 @@ _HOME = {
     "Fit": "fit.result",
     "Fixed": "temperature",
     "KnownReward": "rewards.known",
+    "Lapse": "choice",
     "LinearReward": "rewards.linear",
     "Mixture": "fit.mixture",
     "Newton": "solvers.newton",
@@ -102,6 +107,7 @@ _HOME = {
     "SoftOptimalLearner": "fit.learner",
     "SoftOptimalModel": "model",
     "SoftQLearning": "solvers.soft_q_learning",
+    "Stickiness": "choice",
     "TableReward": "rewards.table",
     "Task": "tasks.task",
     "TemperaturePolicy": "solvers.temperature_policy",

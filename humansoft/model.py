@@ -1,6 +1,7 @@
 """SoftOptimalModel: a hypothesis about people = reward + temperature + planner on a task."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from humansoft._types import DTYPE, NONE
+from humansoft.choice import ChoiceTerm, ChoiceTerms
 from humansoft.codebook import Labels
 from humansoft.data.log import BehaviorLog
 from humansoft.devices import usable
@@ -27,18 +29,8 @@ from humansoft.solvers.goals import solve_goals
 from humansoft.solvers.observing import Unit, observed
 from humansoft.solvers.policy import Policy
 from humansoft.solvers.solution import SoftSolution, SolveStatus
-from humansoft.tasks.comparison import same_task
 from humansoft.tasks.task import Task
-from humansoft.temperature import (
-    AVERAGE_PERSON,
-    ByFormula,
-    Fixed,
-    PerGroup,
-    PerSubject,
-    Shared,
-    Temperature,
-    with_temperatures,
-)
+from humansoft.temperature import AVERAGE_PERSON, Fixed, PerGroup, PerSubject, Shared, Temperature, named, scaled
 
 Index = npt.NDArray[np.int64]
 
@@ -56,6 +48,8 @@ class SoftOptimalModel(nn.Module):
         prior: [S, A] reference policy of the "kl" planner; uniform over available actions by default.
         solver: how to solve, as an object or by name; chosen by the task when not given. Solvers that learn from
             samples ("soft_q_learning") predict and simulate; :func:`humansoft.fit` maximises the exact likelihood.
+        choice: what they do at the moment of choice that is no part of their plan: :class:`Lapse`,
+            :class:`Stickiness`, :class:`ActionBias`, one of them or a list.
         device: where the soft Bellman equation is solved, for example "cuda". Data, parameters and results
             stay on the CPU: only rewards and temperatures travel there, and what was asked for back.
 
@@ -79,6 +73,7 @@ class SoftOptimalModel(nn.Module):
         prior: npt.ArrayLike | None = None,
         solver: Solver | str | None = None,
         device: str | torch.device = "cpu",
+        choice: Sequence[ChoiceTerm] | ChoiceTerm = (),
     ) -> None:
         """Note the hypothesis and refuse parts that do not go together."""
         super().__init__()
@@ -88,13 +83,13 @@ class SoftOptimalModel(nn.Module):
             refuse_for_networks(planner, prior, solver, usable(device))
         self.task = task
         self.reward = copy.deepcopy(reward) if reward is not None else LinearReward()
-        given = ByFormula(temperature) if isinstance(temperature, str) else temperature
-        self.temperature: Temperature = given or Fixed(1.0)
+        self.temperature = named(temperature)
         self.planner = planner
         self.prior = None if prior is None else checked_prior(prior, task, planner)
         self.solver = solver_named(solver)
         refuse_impossible(self.solver, planner, task.horizon)
         self.device = usable(device)
+        self.choice = ChoiceTerms(choice, task)
         self.subjects = Labels("subject", ())
         self.groups = Labels("group", ())
         self.group_of_subject: Index = np.zeros(0, dtype=np.int64)
@@ -119,20 +114,21 @@ class SoftOptimalModel(nn.Module):
         """Return a copy with parameters for these people, of whom each has one group's temperature."""
         bound = copy.copy(self)
         bound._modules, bound._parameters = dict(self._modules), dict(self._parameters)
-        bound.reward = copy.deepcopy(self.reward)
+        bound.reward, bound.choice = copy.deepcopy(self.reward), copy.deepcopy(self.choice)
         bound.subjects, bound.groups, bound.group_of_subject = subjects, groups, group_of_subject
         bound.reward.build(self.task, subjects.values)
         rows = bound.reward.parameters_of(self.task, subjects.values)
         start = np.log(self.temperature.value) if isinstance(self.temperature, Fixed) else 0.0
         bound.log_temperature = nn.Parameter(torch.full((len(groups),), float(start), dtype=DTYPE))
         people = np.bincount(group_of_subject, minlength=len(groups)).astype(float)
-        bound.table = with_temperatures(rows, self.temperature, groups, people)
+        table = scaled(rows, self.temperature, groups, people)
+        bound.table = table.followed_by(bound.choice.parameters_of())
         return bound
 
     def at(self, parameters: Float[Tensor, " P"]) -> Self:
-        """Return the bound model at a vector of parameters (reward first, then log temperatures)."""
+        """Return the bound model at a vector of parameters (reward, log temperatures, choice terms)."""
         settled = copy.deepcopy(self)
-        tensors = [*settled.reward.parameters(), settled.log_temperature]
+        tensors = [*settled.reward.parameters(), settled.log_temperature, *settled.choice.parameters()]
         with torch.no_grad():
             for tensor, chunk in zip(tensors, torch.split(parameters, [t.numel() for t in tensors]), strict=True):
                 tensor.copy_(chunk.view_as(tensor))
@@ -142,20 +138,9 @@ class SoftOptimalModel(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the parameters; the task is immutable and shared."""
         copied = copy.copy(self)
-        copied._modules = {"reward": copy.deepcopy(self.reward, memo)}
+        copied._modules = {k: copy.deepcopy(v, memo) for k, v in self._modules.items()}
         copied._parameters = {k: copy.deepcopy(v, memo) for k, v in self._parameters.items()}
         return copied
-
-    def is_same_as(self, other: "SoftOptimalModel") -> bool:
-        """Whether two bound models have the same task, people, hypothesis and parameters."""
-        ours, theirs = self.state_dict(), other.state_dict()
-        return (
-            (self.planner, self.temperature, self.subjects, self.groups, self.table.rows)
-            == (other.planner, other.temperature, other.subjects, other.groups, other.table.rows)
-            and same_task(self.task, other.task)
-            and ours.keys() == theirs.keys()
-            and all(torch.equal(ours[name], theirs[name]) for name in ours)
-        )
 
     @property
     def learns_from_samples(self) -> bool:
@@ -205,7 +190,7 @@ class SoftOptimalModel(nn.Module):
 
         Missing responses are left out, except by decision, where they keep their place with weight 0.
         """
-        return observed(log, self.task, self.subjects, self.rows_of(log)[0], by)
+        return observed(log, self.task, self.subjects, self.rows_of(log)[0], by, self.choice.is_sticky)
 
     def expand(self, row: Index, state: Index) -> Expansion:
         """Lay out the (row, context) pairs that occur, under this model's reference policy."""
@@ -274,7 +259,7 @@ class SoftOptimalModel(nn.Module):
         return rows[torch.arange(len(observations)), torch.from_numpy(observations.action)]
 
     def log_policy_of(self, observations: Observations, **options: Any) -> Float[Tensor, "N A"]:  # noqa: ANN401
-        """Return log pi(.|s) in the state of each observation.
+        """Return what is done in the state of each observation, log pi(.|s) with the choice terms.
 
         Raises:
             SolveError: the soft Bellman equation has no finite solution at these parameters.
@@ -282,8 +267,9 @@ class SoftOptimalModel(nn.Module):
         expansion = self.expand(observations.row, observations.state)
         solution = self(expansion, **options)
         self.require_solved(solution, expansion)
-        found: Tensor = solution.log_policy_at(expansion.position(self.task, observations))
-        return found
+        planned: Tensor = solution.log_policy_at(expansion.position(self.task, observations))
+        rule = self.choice.rule
+        return planned if rule is None else rule.log_prob(planned, observations.previous)
 
     def require_solved(self, solution: SoftSolution, expansion: Expansion) -> None:
         """Raise the solver's sentence, with the feasible bound where there is one."""
@@ -308,4 +294,4 @@ class SoftOptimalModel(nn.Module):
             solution = self(expansion, differentiable=False)
         self.require_solved(solution, expansion)
         here = torch.device("cpu")
-        return Policy(self.task, subjects, row, expansion.on(here), solution.on(here))
+        return Policy(self.task, subjects, row, expansion.on(here), solution.on(here), self.choice.rule)

@@ -15,7 +15,9 @@ import pandas as pd
 
 Real = npt.NDArray[np.float64]
 Level = Literal["shared", "group", "subject"]
-Kind = Literal["reward", "log_temperature", "log_sd", "atanh_correlation"]
+Kind = Literal["reward", "log_temperature", "tilt", "logit_lapse", "log_sd", "atanh_correlation"]
+
+_LAPSE_START = -3.0  # a lapse of 5 %
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,14 @@ class Parameter:
     """One number of a model.
 
     Attributes:
-        name: the feature, table entry or "log_temperature".
-        kind: whether it is a reward weight or a log temperature.
+        name: the feature, table entry, choice term, or "log_temperature".
+        kind: a reward weight, a log temperature, log odds added at choice, or the logit of a lapse.
         level: whom it belongs to: everybody, a group, or one person.
         label: the group or person it belongs to; ``None`` when shared.
         unit: unit of the estimate.
         fixed: the value it is held at, or ``None`` when it is learned.
-        scale: largest size of what it multiplies (the feature), so that 1 / scale is a weight that matters.
+        scale: largest size of what it multiplies (the feature), so that 1 / scale is a weight that matters; of a
+            logit, what a unit of it changes in the probability.
     """
 
     name: str
@@ -39,6 +42,13 @@ class Parameter:
     unit: str = ""
     fixed: float | None = None
     scale: float = 1.0
+
+    @property
+    def start(self) -> float:
+        """Where learning starts, when nothing better is known."""
+        if self.fixed is not None:
+            return self.fixed
+        return _LAPSE_START if self.kind == "logit_lapse" else 0.0
 
     def __str__(self) -> str:
         """Name it as tables and messages do: ``step`` or ``log_temperature[p07]``."""
@@ -82,9 +92,49 @@ class Parameters:
         return np.array([row.scale for row in self.rows], dtype=np.float64)
 
     @cached_property
+    def rewards(self) -> slice:
+        """Where the reward's parameters stand in a vector of all of them."""
+        return self._stretch("reward")
+
+    @cached_property
+    def temperatures(self) -> slice:
+        """Where the log temperatures stand."""
+        return self._stretch("log_temperature")
+
+    @cached_property
+    def choices(self) -> slice:
+        """Where the parameters of choice terms stand."""
+        return self._stretch("tilt", "logit_lapse")
+
+    def _stretch(self, *kinds: Kind) -> slice:
+        """Return where the parameters of some kinds stand, which are next to each other."""
+        places = [p for p, row in enumerate(self.rows) if row.kind in kinds]
+        return slice(places[0], places[-1] + 1) if places else slice(0, 0)
+
+    @cached_property
     def is_temperature(self) -> npt.NDArray[np.bool_]:
         """[P] true for log temperatures."""
         return np.array([row.kind == "log_temperature" for row in self.rows], dtype=bool)
+
+    @cached_property
+    def is_reward(self) -> npt.NDArray[np.bool_]:
+        """[P] true for parameters of the reward."""
+        return np.array([row.kind == "reward" for row in self.rows], dtype=bool)
+
+    @cached_property
+    def is_lapse(self) -> npt.NDArray[np.bool_]:
+        """[P] true for the logit of a lapse."""
+        return np.array([row.kind == "logit_lapse" for row in self.rows], dtype=bool)
+
+    @cached_property
+    def start(self) -> Real:
+        """[P] where learning starts, when nothing better is known."""
+        return self.project(np.array([row.start for row in self.rows], dtype=np.float64))
+
+    def followed_by(self, rows: Sequence[Parameter]) -> "Parameters":
+        """Return them with more behind them that no constraint binds."""
+        longer = None if self.mean_zero is None else np.r_[self.mean_zero, np.zeros(len(rows))]
+        return Parameters((*self.rows, *rows), longer)
 
     @cached_property
     def colors(self) -> npt.NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """plan and plan_in: the policy of people whose reward and temperature are known, in a task or an environment."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from humansoft._types import DTYPE
+from humansoft.choice import ChoiceTerm
 from humansoft.codebook import Labels
 from humansoft.errors import ModelError, Problems, did_you_mean
 from humansoft.model import SoftOptimalModel
@@ -35,6 +36,7 @@ def plan(
     planner: Planner = "kl",
     solver: Solver | str | None = None,
     device: str | torch.device = "cpu",
+    choice: Sequence[ChoiceTerm] | ChoiceTerm = (),
 ) -> Policy:
     r"""Solve the forward problem: the policy of people with a known reward and temperature.
 
@@ -45,12 +47,14 @@ def plan(
         planner: "kl", "entropy" or "boltzmann".
         solver: how to solve, as an object or by name ("soft_q_learning"); chosen by the task when not given.
         device: where to solve, for example "cuda"; the policy comes back to the CPU.
+        choice: choice terms with known numbers, for example ``Stickiness(fixed=0.8)``.
 
     Returns:
         The policy over the whole task.
 
     Raises:
-        ModelError: unknown feature, a temperature that is not above 0, or no such device here.
+        ModelError: unknown feature, a temperature that is not above 0, a choice term without its number, or no such
+            device here.
         SolveError: no finite solution (with the feasible bound).
 
     Example:
@@ -64,7 +68,10 @@ def plan(
             raise ModelError(f"the temperature of {name!r} is {value}; it must be a finite number above 0")
     if isinstance(reward, Mapping):
         reward = LinearReward(fixed={**dict.fromkeys(task.feature_names, 0.0), **reward})
-    model = SoftOptimalModel(task, reward, PerSubject(), planner, solver=solver, device=device)
+    model = SoftOptimalModel(task, reward, PerSubject(), planner, solver=solver, device=device, choice=choice)
+    lacking = [row.name for row in model.choice.parameters_of() if row.fixed is None]
+    if lacking:
+        raise ModelError(f"plan() learns nothing: give the numbers of {', '.join(lacking)} by fixed=")
     who = Labels("subject", tuple(people))
     bound = model.bound_to(who, who, np.arange(len(who)))
     with torch.no_grad():

@@ -75,6 +75,12 @@ class ByFormula(PerSubject):
 
 Temperature = Fixed | Shared | PerGroup | PerSubject
 
+
+def named(temperature: Temperature | str | None) -> Temperature:
+    """Return the temperature that a user named: a formula is short for :class:`ByFormula`, nothing for 1."""
+    return ByFormula(temperature) if isinstance(temperature, str) else temperature or Fixed(1.0)
+
+
 _KINDS: tuple[type[Temperature], ...] = (Fixed, Shared, PerGroup, PerSubject, ByFormula)
 
 
@@ -90,7 +96,7 @@ def temperature_of(record: Mapping[str, Any]) -> Temperature:
     return kinds[options.pop("kind")](**options)
 
 
-def with_temperatures(
+def scaled(
     rewards: Sequence[Parameter], temperature: Temperature, groups: Labels, people: npt.NDArray[np.float64]
 ) -> Parameters:
     """Add the log temperatures to the reward's parameters and fix what gives them a scale.

@@ -188,12 +188,12 @@ def coverage(fit: hs.Fit, truth: Real, mean: float, sd: float) -> dict[str, floa
     """Return the share of people, and whether the population's mean and spread, are inside their intervals."""
     assert fit.population is not None
     rows = fit.params.loc["log_temperature"]
-    params = fit.population.params
-    level, spread = params.loc[("log_temperature", "Intercept")], params.loc[("sd", "log_temperature")]
+    ends = fit.population.params[["ci_low", "ci_high"]].astype(float)
+    names = {"mean": ("log_temperature", "Intercept"), "sd": ("sd", "log_temperature")}
+    low, high = (dict(zip(ends.index, ends[column], strict=True)) for column in ("ci_low", "ci_high"))
     return {
         "people": float(((rows["ci_low"] <= truth) & (truth <= rows["ci_high"])).mean()),
-        "mean": float(level["ci_low"] <= mean <= level["ci_high"]),
-        "sd": float(spread["ci_low"] <= sd <= spread["ci_high"]),
+        **{key: float(low[names[key]] <= value <= high[names[key]]) for key, value in (("mean", mean), ("sd", sd))},
     }
 
 

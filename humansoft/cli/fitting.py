@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import typer
 
@@ -110,9 +111,11 @@ def print_fit(fitted: Fit, temperatures: bool = True) -> None:
     )
     table = fitted.summary().assign(fixed=fitted.params["fixed"].to_numpy()).reset_index()
     is_temperature = table["name"] == "temperature"
-    _print_rewards(table[~is_temperature])
+    is_choice = np.isin(table.index, np.arange(len(table))[fitted.model.table.choices])
+    _print_weights("Reward", "weight", table[~is_temperature & ~is_choice])
     if temperatures:
         _print_temperatures(table[is_temperature])
+    _print_weights("Choice (not planned with)", "term", table[is_choice])
     say(fitted.status.value)
     for note in fitted.notes:
         say(f"note: {note}")
@@ -120,19 +123,19 @@ def print_fit(fitted: Fit, temperatures: bool = True) -> None:
         say(as_options(fitted.status.value))
 
 
-def _print_rewards(table: pd.DataFrame) -> None:
+def _print_weights(title: str, what: str, table: pd.DataFrame) -> None:
     if table.empty:
         return
-    own = (table["label"] != "all").any()
+    own, estimates = (table["label"] != "all").any(), numbers(table["estimate"])
     cells = {
-        "weight": labels(table["name"]),
+        what: labels(table["name"]),
         **({"who": labels(table["label"])} if own else {}),
-        "estimate": numbers(table["estimate"]),
+        "estimate": ["near 0" if edge else text for edge, text in zip(table["boundary"], estimates, strict=True)],
         "std. error": numbers(table["std_error"]),
         "95 % interval": _intervals(table),
         "unit": table["unit"].tolist(),
     }
-    print_table("Reward", cells, text=("weight", "who", "unit"))
+    print_table(title, cells, text=(what, "who", "unit"))
 
 
 def _print_temperatures(table: pd.DataFrame) -> None:

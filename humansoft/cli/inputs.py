@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from humansoft.catalogue.load import load_dataset, load_log
+from humansoft.choice import ActionBias, ChoiceTerm, Lapse, Stickiness
 from humansoft.cli.options import LogOptions, ModelOptions
 from humansoft.data.log import BehaviorLog
 from humansoft.data.readers import read
@@ -23,6 +24,8 @@ Choice = TypeVar("Choice", bound=str)
 RewardKind = Literal["linear", "state", "state_action"]
 TemperatureKind = Literal["fixed", "shared", "per_subject", "per_group"]
 
+ChoiceKind = Literal["lapse", "stickiness", "action_bias"]
+
 NOTHING = "none"
 """What stands for "there is no such column" on the command line."""
 
@@ -30,6 +33,7 @@ _ROLES = ("subject", "episode", "step", "state", "action", "next_state", "contex
 _LISTS = ("state", "next_state")
 _REWARDS: tuple[RewardKind, ...] = ("linear", "state", "state_action")
 _TEMPERATURES: tuple[TemperatureKind, ...] = ("fixed", "shared", "per_subject", "per_group")
+_CHOICES: tuple[ChoiceKind, ...] = ("lapse", "stickiness", "action_bias")
 _MAY_LACK = ("subject", "episode", "step")
 
 
@@ -142,7 +146,7 @@ def build_model(options: ModelOptions, task: Task) -> SoftOptimalModel:
         UsageError: options that do not exist or do not go together.
     """
     planner = one_of("--planner", options.planner, PLANNERS)
-    return SoftOptimalModel(task, _reward(options, task), _temperature(options), planner)
+    return SoftOptimalModel(task, _reward(options, task), _temperature(options), planner, choice=_choice(options))
 
 
 def _columns_of(options: LogOptions) -> dict[str, Any]:
@@ -202,6 +206,18 @@ def _entries(kind: str, fixed: dict[str, float], task: Task) -> dict[Hashable, f
             if text not in by_text:
                 problems.add(f"there is no entry {text!r}.{did_you_mean(text, by_text)}")
     return {by_text[text]: value for text, value in fixed.items()}
+
+
+def _choice(options: ModelOptions) -> list[ChoiceTerm]:
+    terms: list[ChoiceTerm] = []
+    for text in split_names(options.choice):
+        name, equals, _ = text.partition("=")
+        kind = one_of("--choice", name.strip(), _CHOICES)
+        value = assignments("--choice", [text])[name] if equals else None
+        if kind == "action_bias" and equals:
+            raise UsageError("--choice action_bias takes no number: every action has a bias of its own")
+        terms.append(Lapse(value) if kind == "lapse" else Stickiness(value) if kind == "stickiness" else ActionBias())
+    return terms
 
 
 def _temperature(options: ModelOptions) -> Temperature:

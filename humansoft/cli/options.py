@@ -98,3 +98,7 @@ class ModelOptions:
     group: Annotated[str | None, _model("COLUMN", "Group column, for per_group.")] = None
     temperature_value: Annotated[float | None, _model("NUMBER", "The temperature, for fixed (default: 1).")] = None
     planner: Planner = "kl"
+    choice: Annotated[
+        list[str] | None,
+        _model("TERMS", "Habits and slips: lapse, stickiness, action_bias, with commas; a known number as lapse=0.05."),
+    ] = None

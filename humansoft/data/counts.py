@@ -23,6 +23,7 @@ class Counts:
         state: [N] state code of the task.
         action: [N] action code of the task.
         weight: [N] summed weight of the decisions.
+        previous: [N] code of the action made before, -1 for none; ``None`` where nobody asked.
     """
 
     subject: Codes
@@ -31,13 +32,14 @@ class Counts:
     state: Codes
     action: Codes
     weight: Real
+    previous: Codes | None = None
 
     @classmethod
     def of(cls, keys: Sequence[Codes], weight: Real) -> "Counts":
-        """Sum ``weight`` over equal rows of ``keys`` (subject, unit, time, state, action)."""
+        """Sum ``weight`` over equal rows of ``keys`` (subject, unit, time, state, action, perhaps previous)."""
         first, total = tally(keys[1:], weight)  # the unit determines its subject
-        subject, unit, time, state, action = (key[first] for key in keys)
-        return cls(subject, unit, time, state, action, weight=total)
+        subject, unit, time, state, action, *previous = (key[first] for key in keys)
+        return cls(subject, unit, time, state, action, total, *previous)
 
 
 def tally(keys: Sequence[Codes], weight: Real) -> tuple[Codes, Real]:

@@ -207,9 +207,7 @@ class BehaviorLog:
             values = pairs.set_index("subject")["value"]
         else:
             known = [*self.participants.columns, *self.frame.columns]
-            lost = (
-                f" A counted log has only the columns it was told to keep, keep=[{column!r}]." if self.counted else ""
-            )
+            lost = f" A counted log has only the columns it was told to keep, keep=[{column!r}]." * self.counted
             raise LogError(f"there is no column {column!r} to group people by.{did_you_mean(column, known)}{lost}")
         empty = values.index[values.isna()]
         if len(empty):
@@ -250,8 +248,10 @@ class BehaviorLog:
         state = states.encode(self.codebook.states.values)[self.state]
         return self.counts_of(state, np.r_[actions.encode(self.codebook.actions.values), NONE][self.action], by, timed)
 
-    def counts_of(self, state: Codes, action: Codes, by: str = "subject", timed: bool = False) -> Counts:
-        """Count decisions given a task's code of each state [N] and action [N]; see :meth:`counts`."""
+    def counts_of(
+        self, state: Codes, action: Codes, by: str = "subject", timed: bool = False, previous: Codes | None = None
+    ) -> Counts:
+        """Count decisions given a task's codes [N] of states, actions and previous actions; see :meth:`counts`."""
         if by == "episode" or timed:
             self.require_episodes(f"read it without counted=True to count decisions by {'time' if timed else by}")
         kept = self.responded
@@ -261,6 +261,7 @@ class BehaviorLog:
             self.time[kept] if timed else np.zeros(int(kept.sum()), dtype=np.int64),
             state[kept],
             action[kept],
+            *([] if previous is None else [previous[kept]]),
         ]
         return Counts.of(keys, self.weight[kept])
 

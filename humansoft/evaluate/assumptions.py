@@ -18,10 +18,10 @@ from humansoft.evaluate.anchor import anchor_names, anchors_of, people_without_a
 from humansoft.evaluate.flatness import training_likelihood
 from humansoft.evaluate.gap_bins import GapBins, gap_bins
 from humansoft.evaluate.groups import group_of_people
+from humansoft.fit.fitting import fit as fit_model
 from humansoft.fit.identification import identify
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
-from humansoft.fit.fitting import fit as fit_model
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward

@@ -92,20 +92,20 @@ class Question:
             ModelError: rewards of which nothing is known.
         """
         old = fit.model
-        changed = SoftOptimalModel(
-            task, copy.deepcopy(old.reward), old.temperature, old.planner, prior, old.solver, old.device
-        )
+        reward, choice = copy.deepcopy(old.reward), old.choice.terms
+        changed = SoftOptimalModel(task, reward, old.temperature, old.planner, prior, old.solver, old.device, choice)
         bound = changed.bound_to(old.subjects, old.groups, old.group_of_subject)
         known = {(row.name, row.label): p for p, row in enumerate(old.table.rows)}
         unknown = [str(row) for row in bound.table.rows if (row.name, row.label) not in known]
         if unknown:
             raise ModelError(f"nothing is known of {len(unknown)} rewards of the changed task: {shortlist(unknown)}")
         place = np.array([known[row.name, row.label] for row in bound.table.rows])
-        tensors = [t.detach().reshape(-1) for t in (*old.reward.parameters(), old.log_temperature)]
+        tensors = (*old.reward.parameters(), old.log_temperature, *old.choice.parameters())
+        full = torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).numpy()
         # As it was before somebody was held at a boundary.
-        original = SoftOptimalModel(old.task, copy.deepcopy(old.reward), old.temperature, old.planner)
+        original = SoftOptimalModel(old.task, copy.deepcopy(reward), old.temperature, old.planner, choice=choice)
         free = original.bound_to(old.subjects, old.groups, old.group_of_subject).table.num_free
-        return cls(fit, torch.cat(tensors).numpy(), bound, place, _reachable(task), free)
+        return cls(fit, full, bound, place, _reachable(task), free)
 
     def predict(self, full: Real) -> tuple[Policy, Real]:
         """Return the policy at parameters [P] of the fit, and its probabilities [B, (T,) S, A].

@@ -100,6 +100,8 @@ def counterfactual(fit: Fit, task: Task, *, prior: npt.ArrayLike | None = None, 
     fixed = [p for p, row in enumerate(table.rows) if row.kind == "reward" and row.fixed is not None]
     if identified and fixed:
         sentences += _assumptions(asked, moved, fixed)
+    if fit.model.choice.is_sticky:
+        sentences.append("These people are sticky: the probabilities are those of a decision with no action before it.")
     return Counterfactual(
         policy, identified, " ".join(sentences), _table(policy, estimates, low, high, asked.reachable)
     )

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from humansoft._types import NONE
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.readers import build_log
 from humansoft.errors import ModelError
@@ -92,13 +93,14 @@ def walk_in_task(
             f"Task.from_gymnasium({env_id!r}) has the same"
         )
     generator = np.random.default_rng(seed)
-    label_of = np.argsort(action_of)
-    walked = walk(
-        world,
-        lambda observed, walker, time: label_of[policy.sample(subject[walker], state_of[observed], time, generator)],
-        seed,
-        max_steps or task.horizon,
-    )
+    label_of, made = np.argsort(action_of), np.full(len(subject), NONE)
+
+    def act(observed: Index, walker: Index, time: Index) -> Index:
+        made[walker] = policy.sample(subject[walker], state_of[observed], time, generator, made[walker])
+        chosen: Index = label_of[made[walker]]
+        return chosen
+
+    walked = walk(world, act, seed, max_steps or task.horizon)
     table = walked.table
     after = state_of[walked.after]
     # a state that can be an end and an ordinary state has a twin in the task that is only an end

@@ -7,6 +7,7 @@ from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, shortlist
 from humansoft.findings.alignment import Alignment
+from humansoft.solvers.observing import previous_actions
 from humansoft.solvers.paths import transition_probability
 from humansoft.solvers.policy import Policy
 
@@ -52,7 +53,9 @@ def episode_log_probs(policy: Policy, log: BehaviorLog, *, transitions: bool = T
     person = policy.subjects.encode(log.codebook.subjects.values)[log.subject]
     state, action, following = aligned.state[acted], aligned.action[acted], aligned.next_state[acted]
     logs = np.zeros(len(log))
-    chosen = policy.log_prob(person[acted], state, log.time[acted])
+    sticky = policy.choice is not None and policy.choice.is_sticky
+    before = previous_actions(log, policy.task, aligned.state, aligned.action)[acted] if sticky else None
+    chosen = policy.log_prob(person[acted], state, log.time[acted], before)
     logs[acted] = chosen[np.arange(len(acted)), action]
     unknown = ~log.responded & ~aligned.in_terminal
     if transitions:

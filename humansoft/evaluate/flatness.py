@@ -26,7 +26,8 @@ def training_likelihood(fit: Fit, released: bool = False) -> AbstractLikelihood:
     person, state, action = (counts[name].to_numpy(copy=True) for name in ("subject", "state", "action"))
     row = person if model.rows_are_people else model.group_of_subject[person]
     weight = counts["weight"].to_numpy(dtype=float, copy=True)
-    return likelihood_of(model, Observations(row, state, np.zeros_like(state), action, weight, person, person))
+    before = counts["previous"].to_numpy(copy=True) if "previous" in counts else None
+    return likelihood_of(model, Observations(row, state, np.zeros_like(state), action, weight, person, person, before))
 
 
 def with_released(model: SoftOptimalModel) -> SoftOptimalModel:

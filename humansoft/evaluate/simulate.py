@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from humansoft._types import NONE
 from humansoft.codebook import Codebook
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.readers import build_log
@@ -150,19 +151,19 @@ def _roll(policy: Policy, subject: Index, state: Index, limit: Index, generator:
     """Step all episodes at once until each has ended or reached its limit."""
     task = policy.task
     alive = np.flatnonzero(~is_terminal(task, state))
-    current = state.copy()
+    current, made = state.copy(), np.full(len(state), NONE)
     rows = []
     step = 0
     while len(alive):
         time = np.full(len(alive), step)
         before = current[alive]
-        action = policy.sample(subject[alive], before, time, generator)
+        action = policy.sample(subject[alive], before, time, generator, made[alive])
         way = drawn(probabilities_of(task, before, action), generator)
         after = successors_of(task, before, action)[np.arange(len(alive)), way]
         ended = is_terminal(task, after)
         cut = ~ended & (step + 1 >= limit[alive])
         rows.append(np.column_stack([subject[alive], alive, time, before, action, after, ended, cut]))
-        current[alive] = after
+        current[alive], made[alive] = after, action
         alive = alive[~ended & ~cut]
         step += 1
     names = ["subject", "episode", "step", "state", "action", "next_state", "terminated", "truncated"]

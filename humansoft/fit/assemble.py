@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy.special import expit
 
 from humansoft.data.counts import tally
 from humansoft.data.log import BehaviorLog
@@ -104,7 +105,10 @@ def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
     whose = "Subject" if isinstance(bound.temperature, PerSubject) else "Group"
     notes = []
     edge = params[params["boundary"] != ""]
-    for label, (_, row) in zip(edge.index.get_level_values("label"), edge.iterrows(), strict=True):
+    for (name, label), (_, row) in zip(edge.index, edge.iterrows(), strict=True):
+        if name == "logit_lapse":
+            notes.append(f"The data can do without lapses: lapse < {expit(row['ci_high']):.3g} (95 %, one-sided).")
+            continue
         who = f"{whose} {label!r}" if isinstance(bound.temperature, PerSubject | PerGroup) else "The log"
         if row["boundary"] == "lower":
             notes.append(
@@ -141,7 +145,8 @@ def training_data(likelihood: AbstractLikelihood, log: BehaviorLog) -> TrainingD
     """Return what a fit keeps of its log."""
     bound, seen = likelihood.model, likelihood.observations
     if bound.task.horizon is not None:
-        first, weight = tally([seen.person, seen.state, seen.action], seen.weight)
+        before = [] if seen.previous is None else [seen.previous]
+        first, weight = tally([seen.person, seen.state, seen.action, *before], seen.weight)
         seen = replace(seen.select(first), weight=weight)
     to_state = bound.task.states.encode(log.codebook.states.values)
     first = np.flatnonzero(log.episode_start)
@@ -159,6 +164,7 @@ def training_data(likelihood: AbstractLikelihood, log: BehaviorLog) -> TrainingD
                 "subject": seen.person,
                 "state": seen.state,
                 "action": seen.action,
+                **({} if seen.previous is None else {"previous": seen.previous}),
                 "weight": seen.weight,
             }
         ),

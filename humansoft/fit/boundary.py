@@ -1,8 +1,9 @@
-"""Temperatures at a boundary: perfectly rational and perfectly random people.
+"""Parameters at a boundary: perfectly rational and perfectly random people, and people who never lapse.
 
 A person who never erred has a likelihood that keeps rising as the temperature goes to 0; one who
-followed no preference, as it goes to infinity. Both are results, not failures: they get a one-sided
-95 % bound, where the log-likelihood lies 1.353 (half the chi-square 90 % point) below its limit.
+followed no preference, as it goes to infinity; that of people whose mistakes their temperature explains,
+as their lapse goes to 0. All are results, not failures: they get a one-sided 95 % bound, where the
+log-likelihood lies 1.353 (half the chi-square 90 % point) below its limit.
 """
 
 from dataclasses import dataclass, replace
@@ -10,8 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.optimize import brentq
 
 from humansoft.errors import ModelError
+from humansoft.fit.arrow import inverse
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
@@ -21,17 +24,20 @@ Real = npt.NDArray[np.float64]
 ONE_SIDED_DROP = 1.3527717
 _FLAT = 1e-6  # nats: closer to its limit than this, a likelihood tells no inner optimum
 _BISECTIONS = 50
+_FIRST_LOGIT, _LOGIT_DIGITS = -4.0, 1e-4  # where the bound of a lapse is looked for, and how closely
+_SINGULAR = 1e-11  # share of the largest eigenvalue: flatter directions stay where they are
+_NEVER = -30.0  # logit of a lapse that nobody will ever see
 _COLD, _HOT = -14.0, 20.0  # log of the limits' temperature over the largest reward
 
 
 @dataclass(frozen=True, eq=False)
 class Boundary:
-    """Which free temperatures are at a boundary, and their one-sided bounds.
+    """Which free temperatures (and lapses) are at a boundary, and their one-sided bounds.
 
     Attributes:
-        kind: [P] "" (inner optimum), "lower" (looks perfectly rational), "upper" (perfectly random)
+        kind: [P] "" (inner optimum), "lower" (looks perfectly rational; no lapses), "upper" (perfectly random)
             or "both" (no information at all).
-        bound: [P] log temperature that the interval ends at; nan for inner optima.
+        bound: [P] log temperature (or logit of the lapse) that the interval ends at; nan for inner optima.
         at_limit: [P] true where the likelihood is best in the limit itself. A person who never erred
             can have an inner optimum all the same: among equally good actions, a small temperature
             splits choices a little differently than the limit does.
@@ -48,22 +54,79 @@ class Boundary:
 
 
 def find_boundary(likelihood: AbstractLikelihood, full: Real, held: npt.NDArray[np.bool_] | None = None) -> Boundary:
-    """Ask of every free temperature whether its likelihood is as good in the limit as at the estimate.
+    """Ask of every free temperature and lapse whether its likelihood is as good in the limit as at the estimate.
 
     Args:
         likelihood: the likelihood that was maximised.
         full: [P] where.
-        held: [P] temperatures that were found at a boundary before and are held there.
+        held: [P] parameters that were found at a boundary before and are held there.
     """
     table = likelihood.model.table
-    free = table.is_temperature & table.free
-    free = free if held is None else free | held
-    kind = np.full(len(table), "", dtype=object)
-    bound = np.full(len(table), np.nan)
-    if not free.any():
-        return Boundary(kind, bound, np.zeros(len(table), dtype=bool))
+    free = table.free if held is None else table.free | held
+    inner = np.full(len(table), "", dtype=object)
+    found = Boundary(inner, np.full(len(table), np.nan), np.zeros(len(table), dtype=bool))
+    if (free & table.is_temperature).any():
+        found = _of_temperatures(likelihood, full, free & table.is_temperature, found)
+    if (free & table.is_lapse).any():
+        found = _of_lapses(likelihood, full, free & table.is_lapse, found)
+    return found
+
+
+def _of_lapses(likelihood: AbstractLikelihood, full: Real, free: npt.NDArray[np.bool_], found: Boundary) -> Boundary:
+    """Add the lapse that the data can do without, if they can."""
+    here = likelihood.value(torch.from_numpy(full))
+    never = likelihood.value(torch.from_numpy(np.where(free, _NEVER, full)))
+    if never < here - ONE_SIDED_DROP:
+        return found
+    bound = _highest_lapse(likelihood, full, free, max(never, here) - ONE_SIDED_DROP)
+    at_limit = found.at_limit | (free & (never >= here - _FLAT))
+    return Boundary(np.where(free, "lower", found.kind), np.where(free, bound, found.bound), at_limit)
+
+
+def _highest_lapse(likelihood: AbstractLikelihood, full: Real, lapse: npt.NDArray[np.bool_], goal: float) -> float:
+    """Find the logit of the lapse above which the profile of the log-likelihood is below ``goal``.
+
+    A lapse and a temperature explain the same mistakes: what is lost by more of one is made up for by less of the
+    other. So all other parameters follow, by two steps of Newton's method from where they are.
+    """
+    others = likelihood.model.table.free & ~lapse
+
+    def profile(logit: float) -> float:
+        point = np.where(lapse, logit, full)
+        step, gain = _newton_step(likelihood, point, others)
+        if likelihood.value(torch.from_numpy(point + step)) > likelihood.value(torch.from_numpy(point)):
+            point = point + step
+            gain = _newton_step(likelihood, point, others)[1]
+        return likelihood.value(torch.from_numpy(point)) + gain
+
+    low = _FIRST_LOGIT
+    while low > _NEVER and profile(low) < goal:
+        low -= 2.0
+    high = low + 2.0
+    while high < -_NEVER and profile(high) >= goal:
+        low, high = high, high + 2.0
+    if high >= -_NEVER or low <= _NEVER:
+        return np.inf if high >= -_NEVER else low
+    return float(brentq(lambda logit: profile(logit) - goal, low, high, xtol=_LOGIT_DIGITS))
+
+
+def _newton_step(likelihood: AbstractLikelihood, full: Real, moving: npt.NDArray[np.bool_]) -> tuple[Real, float]:
+    """Return Newton's step [P] of some parameters, the others held, and what it promises to gain."""
+    point, mean_zero = torch.from_numpy(full), likelihood.model.table.mean_zero
+    gradient = np.where(moving, likelihood.gradient(point), 0.0)
+    curvature = inverse(likelihood.hessian(point).scaled(-1.0), moving, mean_zero, cutoff=_SINGULAR)
+    if curvature.smallest <= 0:
+        curvature = inverse(likelihood.expected_information(point), moving, mean_zero, cutoff=_SINGULAR)
+    step: Real = curvature.covariance.times(gradient[:, None])[:, 0]
+    return step, 0.5 * float(gradient @ step)
+
+
+def _of_temperatures(
+    likelihood: AbstractLikelihood, full: Real, free: npt.NDArray[np.bool_], found: Boundary
+) -> Boundary:
+    """Add the temperatures at which people look perfectly rational or perfectly random."""
+    kind, bound, limits = found.kind.copy(), found.bound.copy(), {}
     here = _by_parameter(likelihood, full)
-    limits = {}
     ends = limit_temperatures(likelihood.model.at(torch.from_numpy(full)))
     for name, end in ends.items():
         limits[name] = _by_parameter(likelihood, np.where(free, end, full))
@@ -118,7 +181,7 @@ def _bisect(
 
 
 def settle(bound: SoftOptimalModel, full: Real, boundary: Boundary) -> tuple[Real, Parameters]:
-    """Hold boundary temperatures at their limit, and take them out of the mean that sets the scale.
+    """Hold what is at a boundary at its limit, and take temperatures out of the mean that sets the scale.
 
     A person who never erred has log temperature -infinity: counted in the mean it would push
     everybody else's temperature up. Rewards are rescaled with it, so that behavior stays the same.
@@ -128,9 +191,9 @@ def settle(bound: SoftOptimalModel, full: Real, boundary: Boundary) -> tuple[Rea
     if not at_edge.any():
         return full, table
     limit = limit_temperatures(bound.at(torch.from_numpy(full)))
-    full = np.array(
-        [limit.get(kind, value) for kind, value in zip(np.where(at_edge, boundary.kind, ""), full, strict=True)]
-    )
+    kinds = np.where(at_edge & table.is_temperature, boundary.kind, "")
+    full = np.array([limit.get(kind, value) for kind, value in zip(kinds, full, strict=True)])
+    full = np.where(at_edge & table.is_lapse, _NEVER, full)
     if not bound.is_relative:
         return full, Parameters.of(_held(table, at_edge, full))
     temperature = table.is_temperature
@@ -139,7 +202,7 @@ def settle(bound: SoftOptimalModel, full: Real, boundary: Boundary) -> tuple[Rea
         raise ModelError("every temperature is at a boundary: fix a reward weight to give them a scale")
     weights = people / people.sum()
     shift = weights @ full
-    settled = np.where(temperature, full - shift, full * np.exp(-shift))
+    settled = np.where(temperature, full - shift, np.where(table.is_reward, full * np.exp(-shift), full))
     return settled, Parameters.of(_held(table, at_edge, settled), mean_zero=weights)
 
 

@@ -103,8 +103,17 @@ class Directions:
     @cached_property
     def is_temperature(self) -> npt.NDArray[np.bool_]:
         """[C] whether a direction moves temperatures."""
-        table, found = self.model.table, np.zeros(self.num_colors, dtype=bool)
-        found[table.colors[table.is_temperature & table.free]] = True
+        return self._is_any_of(self.model.table.temperatures)
+
+    @cached_property
+    def is_reward(self) -> npt.NDArray[np.bool_]:
+        """[C] whether a direction moves rewards."""
+        return self._is_any_of(self.model.table.rewards)
+
+    def _is_any_of(self, parameters: slice) -> npt.NDArray[np.bool_]:
+        colors = self.model.table.colors[parameters]
+        found = np.zeros(self.num_colors, dtype=bool)
+        found[colors[colors >= 0]] = True
         return found
 
     def reward(self, full: Float[Tensor, " P"]) -> Float[Tensor, "R *T S A C"]:
@@ -116,8 +125,8 @@ class Directions:
         return self._changes(torch.zeros(len(self.model.table), dtype=DTYPE))
 
     def _changes(self, full: Tensor) -> Tensor:
-        weights = full[: -len(self.model.groups)].detach()
-        colors = self.model.table.colors[: len(weights)]
+        table = self.model.table
+        weights, colors = full[table.rewards].detach(), table.colors[table.rewards]
         columns = []
         for color in range(self.num_colors):
             direction = torch.from_numpy((colors == color).astype(np.float64))

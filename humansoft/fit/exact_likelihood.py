@@ -35,14 +35,13 @@ class ExactLikelihood(AbstractLikelihood):
     def solve(self, full: Float[Tensor, " P"]) -> SoftSolution:
         """Solve the model at a parameter vector; the last solution is kept."""
         full = full.detach()
-        here = full.numpy().tobytes()
+        here = full[: self.model.table.temperatures.stop].numpy().tobytes()  # nothing else is planned with
         if self._solved is not None and self._solved[0] == here:
             return self._solved[1]
-        named = list(self.model.reward.named_parameters())
-        sizes = [p.numel() for _, p in named] + [self.model.log_temperature.numel()]
-        chunks = torch.split(full, sizes)
-        values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks[:-1], strict=True)}
-        values["log_temperature"] = chunks[-1].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
+        named, table = list(self.model.reward.named_parameters()), self.model.table
+        chunks = torch.split(full[table.rewards], [p.numel() for _, p in named])
+        values = {f"reward.{name}": c.view_as(p) for (name, p), c in zip(named, chunks, strict=True)}
+        values["log_temperature"] = full[table.temperatures].clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT)
         options = {"differentiable": False, "start": self._guess(full)}
         solution: SoftSolution = functional_call(self.model, values, (self.expansion,), options)
         self._solved = (here, solution)
@@ -101,8 +100,12 @@ class ExactLikelihood(AbstractLikelihood):
 
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P], 0 for fixed ones."""
+        return self._gradient_of(full, self.counts)
+
+    def _gradient_of(self, full: Float[Tensor, " P"], counts: Float[Tensor, "T M A"]) -> Real:
+        """Return d sum(counts * log pi) / d parameters [P], 0 for fixed ones."""
         adjoint = self._adjoint(full)
-        pull = adjoint.pull(self.counts)
+        pull = adjoint.pull(counts)
         by_reward, own = adjoint.by_reward(pull), torch.zeros(len(self.expansion.row), dtype=DTYPE)
         if self.directions.is_temperature.any():
             own = adjoint.by_log_temperature(pull).cpu() * self._inside(full)
@@ -133,11 +136,16 @@ class ExactLikelihood(AbstractLikelihood):
         """Return d log pi(a|s) / d color of each observation [N, colors]."""
         seen = self.observations
         places, back = np.unique(self._position, return_inverse=True)
-        time, state = (torch.from_numpy(code) for code in np.divmod(places, max(len(self.expansion.state), 1)))
-        device = self.expansion.problem.device
-        scores = self._derivatives(full, shift).scores(time.to(device), state.to(device))
-        found: Real = scores.cpu().numpy()[back, seen.action]
+        found: Real = self._scores(full, places, shift).numpy()[back, seen.action]
         return found
+
+    def _scores(
+        self, full: Float[Tensor, " P"], position: npt.NDArray[np.int64], shift: Float[Tensor, "S A"] | None = None
+    ) -> Float[Tensor, "D A C"]:
+        """Return d log pi(.|s) / d color at some places of a time-major table of the states."""
+        time, state = (torch.from_numpy(code) for code in np.divmod(position, max(len(self.expansion.state), 1)))
+        device = self.expansion.problem.device
+        return self._derivatives(full, shift).scores(time.to(device), state.to(device)).cpu()
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
@@ -168,7 +176,7 @@ class ExactLikelihood(AbstractLikelihood):
         return self._seen_by_derivatives
 
     def _log_temperature(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
-        own = full[-len(self.model.groups) :].detach()
+        own = full[self.model.table.temperatures].detach()
         return own[self.model.temperature_row()][self.expansion.row]
 
     def _inside(self, full: Float[Tensor, " P"]) -> Float[Tensor, " M"]:

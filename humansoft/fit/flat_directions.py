@@ -49,6 +49,8 @@ def describe_weak(bound: SoftOptimalModel, weak: Real) -> list[Named]:
     found = []
     for vector in weak.T[:_MOST_WEAK]:
         names, weights = _support(bound, vector, 0.1)
+        if names == ("logit_lapse",):  # small beside rewards by its nature; whether data tell it, gaps say
+            continue
         found.append((names, weights, f"the data say little about {_listed(names)}: expect wide intervals"))
     if weak.shape[1] > _MOST_WEAK:
         found.append(((), (), f"and {weak.shape[1] - _MOST_WEAK} more directions like these"))
@@ -60,14 +62,16 @@ def _scale_directions(bound: SoftOptimalModel, full: Real, flat: Real) -> Real:
 
     One for each set of people that share neither reward nor temperature with others.
     """
-    rows = bound.table.rows
+    rows = [row for row in bound.table.rows if row.kind in ("reward", "log_temperature")]
     own_rewards = any(row.kind == "reward" and row.level == "subject" for row in rows)
-    together = np.where(bound.table.is_temperature, 1.0, full)
+    together = np.where(bound.table.is_temperature, 1.0, np.where(bound.table.is_reward, full, 0.0))
     if not own_rewards or any(row.level != "subject" for row in rows):
         return together[:, None]
     moving = np.abs(flat).max(axis=1) > 0
-    people = {label: i for i, label in enumerate(dict.fromkeys(rows[p].label for p in np.flatnonzero(moving)))}
-    scales = np.zeros((len(rows), len(people)))
+    people = {
+        label: i for i, label in enumerate(dict.fromkeys(rows[p].label for p in np.flatnonzero(moving[: len(rows)])))
+    }
+    scales = np.zeros((len(bound.table), len(people)))
     for p, row in enumerate(rows):
         if row.label in people:
             scales[p, people[row.label]] = together[p]
@@ -142,6 +146,10 @@ def _name(bound: SoftOptimalModel, vector: Real) -> Named:
 
 
 def _sentence(bound: SoftOptimalModel, vector: Real, names: tuple[str, ...], weights: tuple[float, ...]) -> str:
+    moving = [row for row, change in zip(bound.table.rows, vector, strict=True) if abs(change) > _SMALL]
+    chosen = [row for row in moving if row.kind in ("tilt", "logit_lapse")]
+    if chosen:
+        return _of_choices(bound, names, chosen[-1].name)
     if len(names) == 1:
         return f"`{names[0]}` has no effect on behavior in the visited states; fix it, fixed={{{names[0]!r}: 0}}"
     fix = f"fix one of them, for example fixed={{{names[-1]!r}: 0}}"
@@ -149,7 +157,6 @@ def _sentence(bound: SoftOptimalModel, vector: Real, names: tuple[str, ...], wei
         ratio = -weights[1] / weights[0]
         combination = f"{names[1]} {'+' if ratio >= 0 else '-'} {_number(abs(ratio), bound.task.discount)}{names[0]}"
         return f"`{names[0]}` and `{names[1]}` trade off: only {combination} is identified; {fix}"
-    moving = [row for row, change in zip(bound.table.rows, vector, strict=True) if abs(change) > _SMALL]
     if any(row.kind == "log_temperature" for row in moving):
         weights_of = tuple(dict.fromkeys(row.name for row in moving if row.kind == "reward"))
         fixed = [row for row in bound.table.rows if row.kind == "reward" and row.fixed not in (None, 0.0)]
@@ -162,6 +169,16 @@ def _sentence(bound: SoftOptimalModel, vector: Real, names: tuple[str, ...], wei
     if _is_constant(bound, vector):
         return f"{_listed(names)} add up to a constant: the same amount more for every action changes nothing; {fix}"
     return f"{_listed(names)} trade off: a combination of them leaves behavior unchanged; {fix}"
+
+
+def _of_choices(bound: SoftOptimalModel, names: tuple[str, ...], name: str) -> str:
+    """Name a direction in which a choice term moves."""
+    labels = [label for label in bound.task.actions.values if f"bias[{label}]" == name]
+    terms = {"stickiness": "leave Stickiness() out", "logit_lapse": "leave Lapse() out"}
+    fix = terms.get(name) or f"fix it, ActionBias(fixed={{{labels[0]!r}: 0}})"
+    if len(names) == 1:
+        return f"`{name}` has no effect on behavior in the visited states; {fix}"
+    return f"{_listed(names)} trade off: together they can change and leave what people choose as it is; {fix}"
 
 
 def _number(ratio: float, discount: float) -> str:

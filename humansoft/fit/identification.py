@@ -18,6 +18,7 @@ from humansoft.data.log import BehaviorLog
 from humansoft.errors import IdentificationError, SolveError, shortlist
 from humansoft.fit.flat_directions import describe, describe_weak
 from humansoft.fit.flat_space import STRUCTURAL, ReducedJacobian, spectrum
+from humansoft.fit.gaps import gap_notes
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.model import SoftOptimalModel
@@ -145,7 +146,7 @@ def identified(whole: AbstractLikelihood, seed: int) -> Identification:
         best = max(best, spectrum(likelihood, _draw(likelihood, generator)), key=lambda s: s.rank)
     directions = [Direction("structural", *found) for found in describe(bound, best.flat, best.num_flat, best.full)]
     directions += [Direction("weak", *found) for found in describe_weak(bound, best.weak)]
-    notes = _notes(bound, likelihood, best.full)
+    notes = _notes(bound, likelihood, best.full) + gap_notes(whole)
     return Identification(tuple(directions), free, best.rank, best.relative, tuple(notes))
 
 
@@ -155,7 +156,7 @@ def _draw(likelihood: AbstractLikelihood, generator: np.random.Generator) -> Rea
     temperature, middle = table.is_temperature, _known_scale(table)
     for attempt in range(_ATTEMPTS):
         size = np.where(temperature, 0.1, 1.0 / table.scales)
-        wanted = generator.normal(size=len(table)) * size + np.where(temperature, middle, 0.0)
+        wanted = generator.normal(size=len(table)) * size + np.where(temperature, middle, table.start)
         # Undiscounted problems are solvable where steps are costly and temperatures low enough.
         wanted = np.where(temperature, wanted - 0.5 * attempt, -np.abs(wanted) if attempt % 2 else wanted)
         full = table.project(wanted)
@@ -232,5 +233,5 @@ def planners_agree(bound: SoftOptimalModel, likelihood: AbstractLikelihood, full
 
 def _temperature_of(bound: SoftOptimalModel, full: Real) -> Real:
     """Return the temperature of each person at a parameter vector."""
-    own: Real = np.exp(full[len(full) - len(bound.groups) :])
+    own: Real = np.exp(full[bound.table.temperatures])
     return own[bound.group_of_subject]

@@ -22,6 +22,7 @@ from humansoft._types import DTYPE
 from humansoft.codebook import Labels
 from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.chebyshev import NODES, Pieces, probes
+from humansoft.fit.choice_likelihood import ChoiceLikelihood
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
 from humansoft.fit.network_likelihood import NetworkLikelihood
@@ -46,6 +47,8 @@ def likelihood_of(model: SoftOptimalModel, observations: Observations) -> Abstra
     """Return the likelihood of what the people of a bound model did, by nodes where there are many temperatures."""
     if model.task.goals is not None:
         return NetworkLikelihood(model, observations)
+    if model.choice:
+        return ChoiceLikelihood(model, observations)
     several = len(np.unique(observations.row)) > _MANY and not model.rows_are_people
     # With the entropy planner and no discount, the hotter nodes of most pieces would have no solution.
     always = model.task.discount < 1 or model.task.horizon is not None or model.planner == "kl"
@@ -89,7 +92,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
     def gradient(self, full: Float[Tensor, " P"]) -> Real:
         """Return d log L / d parameters [P]."""
         nodes = self._nodes(full)
-        by_weight = np.zeros(len(full) - len(self.model.groups))
+        by_weight = np.zeros(len(full[self.model.table.rewards]))
         if self.num_shared:
             for exact, point in nodes.weighted():
                 by_weight += exact.gradient(point)[: len(by_weight)]
@@ -206,8 +209,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
         if self._latest is not None and self._latest[0] == here:
             return self._latest[1]
         pieces = Pieces(self._log_temperature(full).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
-        num_weights = len(full) - len(self.model.groups)
-        shared = full[:num_weights].detach()
+        shared = full[self.model.table.rewards].detach()
         points = tuple(torch.cat([shared, torch.from_numpy(own)]) for own in pieces.nodes)
         place = pieces.piece[self.observations.person] * len(self.choices.action) + self.choices.of_observation
         size = (len(self.model.subjects), len(pieces.used) * len(self.choices.action))
@@ -219,7 +221,7 @@ class InterpolatedLikelihood(AbstractLikelihood):
 
     def _log_temperature(self, full: Float[Tensor, " P"]) -> Real:
         """Return the log temperature of each person [B]."""
-        own: Real = full[-len(self.model.groups) :].detach().numpy()[self.model.group_of_subject]
+        own: Real = full[self.model.table.temperatures].detach().numpy()[self.model.group_of_subject]
         return own
 
     def _inside(self, full: Float[Tensor, " P"]) -> Real:

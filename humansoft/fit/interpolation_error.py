@@ -59,9 +59,9 @@ def _of_person(
 ) -> float:
     """Return the bound of one person, whose states are laid out."""
     problem = expansion.problem
-    rewards = likelihood.directions.reward_at(full[: -len(likelihood.model.groups)])
+    rewards = likelihood.directions.reward_at(full[likelihood.model.table.rewards])
     reward = expansion.laid_out(rewards).expand(len(values), *problem.log_prior.shape)  # of each time
-    alpha = float(full[len(full) - len(likelihood.model.groups) :][int(expansion.row[0])].exp())
+    alpha = float(full[likelihood.model.table.temperatures][int(expansion.row[0])].exp())
     temperature = torch.full((len(expansion.state),), alpha, dtype=DTYPE)
     hard = likelihood.model.planner == "boltzmann"
     planning = torch.zeros_like(temperature) if hard else temperature

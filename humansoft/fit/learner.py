@@ -25,7 +25,7 @@ Real = npt.NDArray[np.float64]
 
 _MOST_COLORS = 64  # beyond this many Hessian-vector products, gradients alone are cheaper
 _PILOT_STEPS, _PILOT_NATS = 12, 1.0
-_LARGEST_LOG_STEP = 2.0  # a log temperature may change by this much in one step
+_LARGEST_LOG_STEP = 2.0  # a log temperature, or log odds, may change by this much in one step
 
 
 class OneStep(pl.LightningDataModule):
@@ -83,6 +83,7 @@ class SoftOptimalLearner(pl.LightningModule):
         self.offset = torch.from_numpy(table.project(np.zeros(len(table))))
         self.normal = None if table.mean_zero is None else torch.from_numpy(table.mean_zero[table.free])
         self.history: list[float] = []
+        self.start_at(table.start)
 
     @property
     def full(self) -> Tensor:
@@ -117,7 +118,7 @@ class SoftOptimalLearner(pl.LightningModule):
             information=lambda: self._curvature(self.objective.expected_information(self.full.detach())),
             hessian=lambda: self._curvature(self.objective.hessian(self.full.detach()).scaled(-1.0)),
             weight=self.objective.num_decisions,
-            limits=np.where(table.is_temperature, _LARGEST_LOG_STEP, np.inf)[table.free],
+            limits=np.where(table.is_reward, np.inf, _LARGEST_LOG_STEP)[table.free],
             max_steps=self.max_steps,
             on_step=self._note,
             tolerance=self.tolerance,
@@ -144,7 +145,8 @@ def find_feasible_start(learner: SoftOptimalLearner) -> bool:
     table = learner.objective.table
     for weight in (0.0, -1.0, -4.0):
         for log_temperature in (0.0, -1.0, -2.0, -4.0, -8.0):
-            wanted = np.where(table.is_temperature, log_temperature, weight / table.scales)
+            wanted = np.where(table.is_temperature, log_temperature, table.start)
+            wanted = np.where(table.is_reward, weight / table.scales, wanted)
             learner.start_at(wanted)
             if learner.is_feasible():
                 return True

@@ -34,8 +34,8 @@ LOG_TEMPERATURE_LIMIT = 30.0
 class AbstractLikelihood(Objective):
     """log L(parameters) of observed decisions, exact to its second derivatives.
 
-    Parameters are the full vector (P): the reward's tensors, then the log temperatures, fixed ones
-    included. A subclass says how the soft Bellman equation is solved for all people.
+    Parameters are the full vector (P): the reward's tensors, the log temperatures, those of choice
+    terms, fixed ones included. A subclass says how the soft Bellman equation is solved for all people.
 
     Attributes:
         model: a bound model; never changed.
@@ -111,8 +111,8 @@ class AbstractLikelihood(Objective):
 
     def start(self) -> Float[Tensor, " P"]:
         """Return the model's current parameters as one vector."""
-        tensors = [p.detach().reshape(-1) for p in (*self.model.reward.parameters(), self.model.log_temperature)]
-        return torch.cat(tensors)
+        tensors = (*self.model.reward.parameters(), self.model.log_temperature, *self.model.choice.parameters())
+        return torch.cat([p.detach().reshape(-1) for p in tensors])
 
     def value(self, full: Float[Tensor, " P"]) -> float:
         """Return the log-likelihood, minus infinity where the problem has no solution."""
@@ -151,17 +151,19 @@ class AbstractLikelihood(Objective):
             by_log_temperature: derivatives by log temperatures.
             row: row of the model that each of these belongs to.
         """
-        groups = len(self.model.groups)
-        weights = full[:-groups].detach().requires_grad_()
+        table = self.model.table
+        weights = full[table.rewards].detach().requires_grad_()
         by_weight = torch.zeros_like(weights)
         if len(weights):  # a reward may be known as a whole
             (by_weight,) = torch.autograd.grad(pulled(self.directions.reward_at(weights)), weights)
-        own = torch.zeros(groups, dtype=DTYPE).index_add_(0, self.model.temperature_row()[row], by_log_temperature)
-        return np.where(self.model.table.free, torch.cat([by_weight, own]).numpy(), 0.0)
+        found = torch.zeros(len(full), dtype=DTYPE)
+        found[table.rewards] = by_weight
+        found[table.temperatures].index_add_(0, self.model.temperature_row()[row], by_log_temperature)
+        return np.where(table.free, found.numpy(), 0.0)
 
     def _bent(self, full: Tensor, pulled: Pulled, straight: ArrowMatrix) -> ArrowMatrix:
         """Add to a Hessian what the curvature of a reward adds that is not linear; see :meth:`_by_parameter`."""
-        weights = full[: -len(self.model.groups)].detach()
+        weights = full[self.model.table.rewards].detach()
         bent = np.zeros((len(full), len(full)))
         bent[: len(weights), : len(weights)] = curvature(lambda w: pulled(self.directions.reward_at(w)), weights)
         return straight.plus(bent)
@@ -177,7 +179,8 @@ class AbstractLikelihood(Objective):
 
 def in_every_action(seen: Observations, model: SoftOptimalModel, who: npt.NDArray[np.int64]) -> Observations:
     """Return one observation for each playable action that anybody ([N] ``who``) met, weighted by visits."""
-    first, visits = tally([seen.time, seen.state, who], seen.weight)
+    before = [] if seen.previous is None else [seen.previous]
+    first, visits = tally([seen.time, seen.state, who, *before], seen.weight)
     place, action = np.nonzero(playable_in(model.task, seen.state[first]))
     wide = seen.select(first[place])
     return replace(wide, action=action, weight=visits[place], unit=wide.person)

@@ -43,7 +43,7 @@ class NetworkLikelihood(AbstractLikelihood):
         """Solve the network at a parameter vector; the last solution is kept."""
         here = full.detach().numpy().tobytes()
         if self._solved is None or self._solved[0] != here:
-            rewards = self.directions.reward_at(full[: -len(self.model.groups)].detach())
+            rewards = self.directions.reward_at(full[self.model.table.rewards].detach())
             self._latest = self._pulls = None  # not two solutions at a time: they are large
             self._solved = (here, solve_goals(self.expansion, rewards, self._temperature(full)))
         return self._solved[1]
@@ -146,7 +146,7 @@ class NetworkLikelihood(AbstractLikelihood):
 
     def _log_temperature(self, full: Tensor) -> Tensor:
         """[R] of the rows that have one of their own."""
-        return full[-len(self.model.groups) :].detach()[self.model.temperature_row()]
+        return full[self.model.table.temperatures].detach()[self.model.temperature_row()]
 
     def _temperature(self, full: Tensor) -> Tensor:
         return self._log_temperature(full).clamp(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT).exp()

@@ -109,8 +109,11 @@ def maximise(
     pooled = _pooled(bound) if start is None else None
     if pooled is not None:
         # What everybody shares is found first, where one solution serves all people.
-        _, together, history = maximise(pooled.bind(log), log, max_steps, on_step)
-        start = np.r_[together[:-1], np.full(len(bound.groups), _inner(bound, together[-1]))]
+        simpler, together, history = maximise(pooled.bind(log), log, max_steps, on_step)
+        start, theirs = np.zeros(len(bound.table)), simpler.model.table
+        start[bound.table.rewards] = together[theirs.rewards]
+        start[bound.table.temperatures] = _inner(bound, float(together[theirs.temperatures][0]))
+        start[bound.table.choices] = together[theirs.choices]
     data = DecisionDataModule(bound, log, before)
     near = start is None and data.likelihood.pilot is not None
     if start is None and bound.task.goals is not None:

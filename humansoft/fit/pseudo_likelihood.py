@@ -37,19 +37,20 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
     """Return parameters [P] near the maximum, or ``None`` where there are none to be found so.
 
     The model has to have one temperature for everybody, planned with softly, and a reward that is linear and shared.
+    Choice terms are taken to be at their usual start, and what people did to be all planned.
     """
     model, table = likelihood.model, likelihood.model.table
     several = len(likelihood.directions.owner) > 1 or likelihood.directions.num_colors > _MOST_WEIGHTS
     if several or model.planner == "boltzmann" or not model.reward.is_linear:
         return None
-    full = table.project(np.zeros(len(table)))
+    full = table.start.copy()
     heats = bool(table.free[table.is_temperature].any())
-    alpha = float(np.exp(full[-1]))
+    alpha = float(np.exp(full[table.temperatures][0]))
     moving = likelihood.expansion.columns_laid_out(likelihood.directions.reward(torch.from_numpy(full)))
-    known = likelihood.expansion.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[:-1])))
+    known = likelihood.expansion.laid_out(likelihood.directions.reward_at(torch.from_numpy(full[table.rewards])))
+    moving = moving[..., torch.from_numpy(likelihood.directions.is_reward).to(moving.device)]
     if heats:  # in units of the temperature, what is known has an unknown size
-        still = torch.from_numpy(~likelihood.directions.is_temperature).to(moving.device)
-        moving, known = torch.cat([moving[..., still], known[..., None]], -1), torch.zeros_like(known)
+        moving, known = torch.cat([moving, known[..., None]], -1), torch.zeros_like(known)
     if moving.shape[-1] == 0 or (heats and not bool(moving[..., -1].any())):
         return None
     columns = torch.cat([moving, known[..., None] / alpha], dim=-1)
@@ -68,9 +69,9 @@ def pseudo_start(likelihood: ExactLikelihood) -> Real | None:
     if heats and not (float(weights[-1]) > 0 and np.isfinite(1.0 / float(weights[-1]))):
         return None
     scale = 1.0 / float(weights[-1]) if heats else alpha
-    free = np.flatnonzero(table.free & ~table.is_temperature)
+    free = np.flatnonzero(table.free[table.rewards])
     full[free] = scale * weights[: len(free)].cpu().numpy()
-    full[-1] = np.log(scale)
+    full[table.temperatures] = np.log(scale)
     if value is not None:
         likelihood.begin_with(scale * value @ _with_one(weights))
     better = likelihood.value(torch.from_numpy(full)) > _by_reference(likelihood)

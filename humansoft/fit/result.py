@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import torch
+from scipy.special import expit
 
 from humansoft.codebook import Labels
 from humansoft.data.log import Columns
@@ -14,6 +16,7 @@ from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.population import Population
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
+from humansoft.tasks.comparison import same_task
 
 
 class FitStatus(enum.Enum):
@@ -21,8 +24,8 @@ class FitStatus(enum.Enum):
 
     CONVERGED = "Converged: the scaled gradient is below 1e-6."
     BOUNDARY = (
-        "Converged; some temperatures are at a boundary (behavior that looks perfectly rational or perfectly "
-        "random) and have one-sided intervals."
+        "Converged; some temperatures (or a lapse) are at a boundary (behavior that looks perfectly rational or "
+        "perfectly random, people who never lapse) and have one-sided intervals."
     )
     NOT_IDENTIFIED = (
         "Converged, but the data do not identify all parameters: estimates along the flat directions are arbitrary "
@@ -33,6 +36,7 @@ class FitStatus(enum.Enum):
     )
 
 
+_SHOWN = {"log_temperature": "temperature", "logit_lapse": "lapse"}
 _PLAIN = ("log_likelihood", "num_decisions", "rank", "status", "notes", "seed", "versions", "population")
 _TRAINING = ("counts", "starts", "participants", "columns", "dataset", "source")
 
@@ -46,12 +50,26 @@ def _same(one: object, other: object) -> bool:
     return bool(one == other)
 
 
+def _same_model(one: SoftOptimalModel, other: SoftOptimalModel) -> bool:
+    """Whether two bound models have the same task, people, hypothesis and parameters."""
+    ours, theirs = one.state_dict(), other.state_dict()
+    return (
+        (one.planner, one.temperature, one.subjects, one.groups, one.table.rows)
+        == (other.planner, other.temperature, other.subjects, other.groups, other.table.rows)
+        and one.choice.terms == other.choice.terms
+        and same_task(one.task, other.task)
+        and ours.keys() == theirs.keys()
+        and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """What a fit keeps of its log: enough to compare with baselines, resample starts and read new files.
 
     Attributes:
-        counts: one row a distinct (subject, state, action): labels of the task, weight.
+        counts: one row a distinct (subject, state, action): codes of the task, weight; the previous action, too, where
+            people are sticky.
         starts: one row an episode: subject, state it began in, number of decisions.
         participants: one row a person with group columns, indexed by subject.
         columns: roles of the columns of the log, to read files of the same columns.
@@ -75,7 +93,7 @@ class Fit:
         model: the model bound to its people, at the estimates.
         params: one row a parameter, indexed by (name, label): estimate, std_error,
             std_error_kind, ci_low, ci_high, unit, fixed, boundary ("", "lower" or "upper").
-            Temperatures stand as ``log_temperature``.
+            Temperatures stand as ``log_temperature``, a lapse as ``logit_lapse``.
         covariances: covariance matrices by kind.
         log_likelihood: at the estimates, summed over decisions.
         num_decisions: weighted decisions with a response and more than one option.
@@ -146,9 +164,10 @@ class Fit:
         return pd.Series(self.covariances.std_errors(kind), index=self.params.index, name=kind or "std_error")
 
     def summary(self) -> pd.DataFrame:
-        """Return the table to read: reward weights, then temperatures with inverse temperatures.
+        """Return the table to read: reward weights, temperatures with inverse temperatures, choice terms.
 
-        Temperatures are shown on their own scale; their intervals are symmetric in the logarithm.
+        Temperatures are shown on their own scale; their intervals are symmetric in the logarithm. So is the
+        probability of a lapse, whose interval is symmetric in the logit.
         """
         table = self.params.drop(columns=["fixed"]).copy()
         logs = table.index.get_level_values("name") == "log_temperature"
@@ -156,9 +175,13 @@ class Fit:
         table.loc[logs, ["estimate", "ci_low", "ci_high"]] = np.exp(natural)
         table.loc[logs, "std_error"] *= np.exp(natural["estimate"])
         table["inverse_temperature"] = np.where(logs, 1 / table["estimate"], np.nan)
+        lapse = table.index.get_level_values("name") == "logit_lapse"
+        shown = expit(table.loc[lapse, ["estimate", "ci_low", "ci_high"]].to_numpy(dtype=float))
+        table.loc[lapse, ["estimate", "ci_low", "ci_high"]] = shown
+        table.loc[lapse, "std_error"] *= shown[:, 0] * (1 - shown[:, 0])
+        table.loc[lapse, "unit"] = "probability"
         table.index = pd.MultiIndex.from_tuples(
-            [("temperature" if n == "log_temperature" else n, label) for n, label in table.index],
-            names=table.index.names,
+            [(_SHOWN.get(n, n), label) for n, label in table.index], names=table.index.names
         )
         return table
 
@@ -199,7 +222,7 @@ class Fit:
             and ours.keys() == theirs.keys()
             and all(_same(ours[kind], theirs[kind]) for kind in ours)
             and all(_same(getattr(self.training, f), getattr(other.training, f)) for f in _TRAINING)
-            and self.model.is_same_as(other.model)
+            and _same_model(self.model, other.model)
         )
 
     __hash__ = None  # type: ignore[assignment]

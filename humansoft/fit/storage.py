@@ -19,12 +19,10 @@ from humansoft.errors import Problems, RunError
 from humansoft.fit.packing import deep, flat, pack, unpack
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.stored_covariances import covariance_tensors, read_covariances
+from humansoft.fit.stored_parts import choice_of, choice_record, reward_of, reward_record
 from humansoft.fit.stored_population import population_tables, population_tensors, read_population
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
-from humansoft.rewards.base import AbstractReward
-from humansoft.rewards.linear import LinearReward
-from humansoft.rewards.table import TableReward
 from humansoft.solvers.exact import SAMPLED_SOLVERS
 from humansoft.tasks.goals import Goals
 from humansoft.tasks.task import Task
@@ -134,7 +132,8 @@ def _model_record(model: SoftOptimalModel) -> dict[str, Any]:
     return {
         "planner": model.planner,
         "temperature": temperature_record(model.temperature),
-        "reward": _reward_record(model.reward),
+        "reward": reward_record(model.reward),
+        "choice": [choice_record(term) for term in model.choice.terms],
         "solver": _solver_record(model),
         "subjects": pack(model.subjects.values),
         "groups": pack(model.groups.values),
@@ -220,6 +219,8 @@ def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
         tensors["task.initial"] = task.initial
     if model.prior is not None:
         tensors["model.prior"] = model.prior
+    if model.choice:
+        tensors["model.choice"] = model.choice.weights.detach()
     if model.table.mean_zero is not None:
         tensors["model.mean_zero"] = torch.from_numpy(model.table.mean_zero)
     return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
@@ -249,8 +250,9 @@ def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Tas
 
 
 def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Tensor]) -> SoftOptimalModel:
+    choice = [choice_of(term) for term in record.get("choice", ())]
     temperature = temperature_of(record["temperature"])
-    model = SoftOptimalModel(task, _reward(record["reward"]), temperature, record["planner"])
+    model = SoftOptimalModel(task, reward_of(record["reward"]), temperature, record["planner"], choice=choice)
     model.prior = tensors.get("model.prior")
     if record.get("solver") is not None:
         options = dict(record["solver"])
@@ -263,22 +265,8 @@ def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Te
     mean_zero = tensors.get("model.mean_zero")
     bound.table = Parameters(rows, None if mean_zero is None else mean_zero.numpy())
     full = [tensors[f"reward.{n}"].reshape(-1) for n, _ in bound.reward.named_parameters()]
-    return bound.at(torch.cat([*full, tensors["model.log_temperature"]]))
-
-
-def _reward_record(reward: AbstractReward) -> dict[str, Any]:
-    if isinstance(reward, LinearReward):
-        features = None if reward.features is None else list(reward.features)
-        return {"kind": "LinearReward", "features": features, "fixed": reward.fixed, "shared": reward.shared}
-    if isinstance(reward, TableReward):
-        return {
-            "kind": "TableReward",
-            "over": reward.over,
-            "fixed": [[pack(k), v] for k, v in reward.fixed.items()],
-        }
-    raise RunError(
-        f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved"
-    )
+    weights = [tensors["model.choice"]] if choice else []
+    return bound.at(torch.cat([*full, tensors["model.log_temperature"], *weights]))
 
 
 def _solver_record(model: SoftOptimalModel) -> dict[str, Any] | None:
@@ -287,12 +275,6 @@ def _solver_record(model: SoftOptimalModel) -> dict[str, Any] | None:
         if isinstance(model.solver, kind):
             return {"name": name, **dataclasses.asdict(model.solver)}
     return None
-
-
-def _reward(record: Mapping[str, Any]) -> AbstractReward:
-    if record["kind"] == "LinearReward":
-        return LinearReward(record["features"], record["fixed"], record["shared"])
-    return TableReward(record["over"], {unpack(k): v for k, v in record["fixed"]})
 
 
 def _checksum(record: Mapping[str, Any]) -> str:

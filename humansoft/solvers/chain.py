@@ -25,7 +25,12 @@ Mask = npt.NDArray[np.bool_]
 
 
 def probabilities_of(policy: Policy) -> Float[Array, "*T M A"]:
-    """Return pi(a|s); 0 where nothing can be done."""
+    """Return pi(a|s); 0 where nothing can be done.
+
+    Raises:
+        ModelError: sticky people, whose choices make no Markov chain of the states.
+    """
+    policy.require_memoryless("where a policy leads")
     table: Array = policy.log_policy.detach().exp().numpy()
     return table
 

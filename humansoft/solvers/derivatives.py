@@ -86,12 +86,12 @@ class Derivatives:
         for moments, change in self._changes():
             if self._heats:
                 pulled = (on_q[moments.slice][..., None] * change).sum(dim=(0, 2))
-                slope = _by_row(self.log_temperature, pulled, rows)
+                slope = by_row(self.log_temperature, pulled, rows)
                 found -= slope + slope.mT
             found += self._spread(moments, change, weight[moments.slice], rows)
         if self._heats:
             bend = ((on_q * here.q).sum(dim=-1) + on_value * here.uncertainty).sum(dim=0)
-            found += _by_row(bend[:, None] * self.log_temperature, self.log_temperature, rows)
+            found += by_row(bend[:, None] * self.log_temperature, self.log_temperature, rows)
         return found
 
     def information(self, visits: Float[Tensor, "T M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
@@ -109,7 +109,7 @@ class Derivatives:
         state, place = (weight.T != 0).nonzero(as_tuple=True)
         scores = self._scores_at(moments, place, state, change)
         share = weight[place, state][:, None] * self.adjoint.policy[moments.slice][place, state]
-        return _by_row(scores * share[..., None], scores, rows[state], _count(rows))
+        return by_row(scores * share[..., None], scores, rows[state], _count(rows))
 
     def _scores_at(
         self, moments: Moments, place: Int[Tensor, " N"], state: Int[Tensor, " N"], change: Float[Tensor, "K M A C"]
@@ -191,7 +191,7 @@ def mean(policy: Float[Tensor, "N A"], table: Float[Tensor, "N A C"]) -> Float[T
     return (policy[..., None] * table).sum(dim=1)
 
 
-def _by_row(
+def by_row(
     left: Float[Tensor, "N *A C"], right: Float[Tensor, "N *A C"], rows: Int[Tensor, " N"], count: int = 0
 ) -> Float[Tensor, "R C C"]:
     """Return the sum of left' right over the states (and actions) of each row, a stretch of states.

@@ -80,6 +80,7 @@ class Observations:
         weight: [N] how often it was seen.
         person: [N] place of the person among the model's subjects, -1 for people it does not know.
         unit: [N] code of the subject, episode or decision it belongs to.
+        previous: [N] code of the action made before in the episode, -1 for none; ``None`` where it does not matter.
     """
 
     row: Index
@@ -89,6 +90,7 @@ class Observations:
     weight: npt.NDArray[np.float64]
     person: Index
     unit: Index
+    previous: Index | None = None
 
     def __len__(self) -> int:
         """Return N."""
@@ -96,7 +98,8 @@ class Observations:
 
     def select(self, chosen: Index | npt.NDArray[np.bool_]) -> "Observations":
         """Return some of the decisions, by place or by mask."""
-        return Observations(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Observations(**{name: column[chosen] for name, column in columns.items() if column is not None})
 
 
 def expand(task: Task, row: Index, state: Index, num_rows: int, log_prior: Float[Tensor, "S A"] | None) -> Expansion:

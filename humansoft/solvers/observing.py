@@ -5,17 +5,20 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from humansoft._types import NONE
 from humansoft.codebook import Labels
 from humansoft.data.log import BehaviorLog
 from humansoft.solvers.expansion import Observations
-from humansoft.tasks.lookup import action_codes
+from humansoft.tasks.lookup import action_codes, playable_in
 from humansoft.tasks.task import Task
 
 Index = npt.NDArray[np.int64]
 Unit = Literal["subject", "episode", "decision"]
 
 
-def observed(log: BehaviorLog, task: Task, subjects: Labels, row_of_subject: Index, by: Unit) -> Observations:
+def observed(
+    log: BehaviorLog, task: Task, subjects: Labels, row_of_subject: Index, by: Unit, with_previous: bool = False
+) -> Observations:
     """Return the responses of a checked log, summed ``by`` unit.
 
     Missing responses are left out, except by decision, where they keep their place with weight 0.
@@ -26,18 +29,47 @@ def observed(log: BehaviorLog, task: Task, subjects: Labels, row_of_subject: Ind
         subjects: people of the model.
         row_of_subject: [B] row of the model for each subject of the log's codebook.
         by: the unit that is kept apart.
+        with_previous: keep the action made before apart, too.
+
+    Raises:
+        LogError: the action made before, of a counted log.
     """
     timed = task.horizon is not None
     state = task.states.encode(log.codebook.states.values)[log.state]
     action = action_codes(task, log.codebook.actions, state, log.action)
+    previous = previous_actions(log, task, state, action) if with_previous else None
     if by == "decision":
         action = np.where(log.responded, action, 0)
         subject, unit, time = log.subject, np.arange(len(log)), log.time
         weight = np.where(log.responded, log.weight, 0.0)
     else:
-        counts = log.counts_of(state, action, by=by, timed=timed)
+        counts = log.counts_of(state, action, by, timed, previous)
         state, action, time, weight = counts.state, counts.action, counts.time, counts.weight
-        subject, unit = counts.subject, counts.unit
+        subject, unit, previous = counts.subject, counts.unit, counts.previous
     person = subjects.encode(log.codebook.subjects.values)[subject]
     time = time if timed else np.zeros_like(time)
-    return Observations(row_of_subject[subject], state, time, action, weight, person, unit)
+    return Observations(row_of_subject[subject], state, time, action, weight, person, unit, previous)
+
+
+def previous_actions(log: BehaviorLog, task: Task, state: Index, action: Index) -> Index:
+    """Return the action that was made before each decision of a log [N], -1 where there is none that could be repeated.
+
+    It is the last action that the log records before in the same episode: a missing response keeps it. None is there
+    at the first recorded decision of an episode, or where that action cannot be chosen now.
+
+    Args:
+        log: what people did.
+        task: what they could do.
+        state: [N] the task's code of each state.
+        action: [N] the task's code of each action.
+
+    Raises:
+        LogError: a counted log, which has no order.
+    """
+    log.require_episodes("what was done before a decision is not known; read it without counted=True for Stickiness()")
+    last = np.maximum.accumulate(np.where(log.responded, np.arange(len(log)), NONE))
+    before = np.r_[NONE, last[:-1]][: len(log)]
+    start = np.flatnonzero(log.episode_start)[np.cumsum(log.episode_start) - 1]
+    previous = np.where(before >= start, action[before], NONE)
+    again = playable_in(task, state)[np.arange(len(log)), previous]
+    return np.where((previous >= 0) & again, previous, NONE)

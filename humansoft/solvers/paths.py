@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from jaxtyping import Float
 
+from humansoft._types import NONE
 from humansoft.errors import ModelError, Problems, SolveError, UsageError
 from humansoft.solvers.chain import ended, person_of
 from humansoft.solvers.policy import Policy
@@ -61,7 +62,8 @@ def path_log_prob(
     if not actions:
         return 0.0
     state, action = task.states.encode(states), task.actions.encode(actions)
-    logs = policy.log_prob(np.full(len(action), person), state[: len(action)], np.arange(len(action)))
+    before = np.r_[NONE, action[:-1]]
+    logs = policy.log_prob(np.full(len(action), person), state[: len(action)], np.arange(len(action)), before)
     total = float(logs[np.arange(len(action)), action].sum())
     if transitions:
         steps = min(len(action), len(state) - 1)
@@ -116,6 +118,7 @@ def likely_paths(
         ((0, 0), 'right', (0, 1), 'right', (0, 2))
     """
     require_tables(policy.task, "likely_paths()")
+    policy.require_memoryless("likely_paths()")
     if most < 1 or (max_steps is not None and max_steps < 1):
         raise UsageError(f"likely_paths(most={most}, max_steps={max_steps}): both must be at least 1")
     task, person = policy.task, person_of(policy, subject)

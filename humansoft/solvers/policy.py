@@ -11,6 +11,7 @@ from torch import Tensor
 
 from humansoft.codebook import Labels
 from humansoft.errors import ModelError
+from humansoft.solvers.choosing import ChoiceRule
 from humansoft.solvers.expansion import Expansion
 from humansoft.solvers.solution import SoftSolution
 from humansoft.tasks.lookup import action_labels
@@ -29,6 +30,7 @@ class Policy:
         row: [B] row of each person (people alike share one).
         expansion: which states are laid out where.
         solution: what was found there.
+        choice: what people do at the moment of choice that is no part of their plan; ``None``: nothing.
     """
 
     task: Task
@@ -36,35 +38,64 @@ class Policy:
     row: Index
     expansion: Expansion
     solution: SoftSolution
+    choice: ChoiceRule | None = None
 
     @property
     def value(self) -> Float[Tensor, "*T M"]:
-        """Soft value."""
+        """Soft value, as planned: nobody foresees her own slips and habits."""
         return self.solution.value
 
     @property
     def log_policy(self) -> Float[Tensor, "*T M A"]:
-        """Log pi(a|s) everywhere."""
-        return self.solution.log_policy
+        """Log pi(a|s) everywhere, where nothing was done before."""
+        planned = self.solution.log_policy
+        return planned if self.choice is None else self.choice.log_prob(planned)
 
-    def log_prob(self, subject: Index, state: Index, time: Index | None = None) -> npt.NDArray[np.float64]:
-        """Return log pi(.|s) [N, A] of people (codes) in states (codes) at times (0 without horizon)."""
+    def require_memoryless(self, purpose: str) -> None:
+        """Refuse people who are sticky where what they do has to depend on the state alone.
+
+        Raises:
+            ModelError: saying what it is needed for.
+        """
+        if self.choice is not None and self.choice.is_sticky:
+            raise ModelError(
+                f"{purpose} needs people whose choices depend on the state alone; these are sticky: what they do "
+                "depends on what they did before. Simulate them and count, or leave Stickiness() out"
+            )
+
+    def log_prob(
+        self, subject: Index, state: Index, time: Index | None = None, previous: Index | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return log pi(.|s) [N, A] of people (codes) in states (codes).
+
+        Args:
+            subject: codes of people.
+            state: codes of states.
+            time: decisions made before, where there is a horizon; 0 by default.
+            previous: codes of the actions made before, -1 for none; none by default.
+        """
         place = self.expansion.place(self.task, self.row[subject], state)
         if self.task.horizon is not None and time is not None:
             place = time * len(self.expansion.state) + place
-        found: npt.NDArray[np.float64] = self.solution.log_policy_at(place).detach().numpy()
+        planned = self.solution.log_policy_at(place).detach()
+        found: npt.NDArray[np.float64] = (
+            planned if self.choice is None else self.choice.log_prob(planned, previous)
+        ).numpy()
         return found
 
-    def action_distribution(self, state: Hashable, subject: Hashable = None, time: int = 0) -> "pd.Series[float]":
+    def action_distribution(
+        self, state: Hashable, subject: Hashable = None, time: int = 0, previous: Hashable = None
+    ) -> "pd.Series[float]":
         r"""Return the probability of every action in one state.
 
         Args:
             state: state label.
             subject: person, needed when there are several.
             time: decisions made before in the episode (matters with a horizon only).
+            previous: the action made before (matters to sticky people only); none by default.
 
         Raises:
-            ModelError: unknown state or person.
+            ModelError: unknown state, person or action.
 
         Example:
             >>> import humansoft as hs
@@ -78,16 +109,25 @@ class Policy:
         for labels, label in ((self.task.states, state), (self.subjects, subject)):
             if label not in labels:
                 raise ModelError(f"unknown {labels.kind} {label!r}.{labels.suggest(label)}")
-        code = self.task.states.encode([state])
-        logs = self.log_prob(self.subjects.encode([subject]), code, np.array([time]))[0]
+        if previous is not None and previous not in self.task.actions:
+            raise ModelError(f"unknown action {previous!r}.{self.task.actions.suggest(previous)}")
+        code, before = self.task.states.encode([state]), self.task.actions.encode([previous])
+        logs = self.log_prob(self.subjects.encode([subject]), code, np.array([time]), before)[0]
         # Links of a network have fewer turns than the slots that are provided for.
         shown = np.arange(len(logs)) if self.task.goals is None else np.flatnonzero(np.isfinite(logs))
         index = action_labels(self.task, np.repeat(code, len(shown)), shown)
         return pd.Series(np.exp(logs[shown]), index=index, name="probability")
 
-    def sample(self, subject: Index, state: Index, time: Index, generator: np.random.Generator) -> Index:
-        """Draw one action code for each person (code) in each state (code)."""
-        return drawn(np.exp(self.log_prob(subject, state, time)), generator)
+    def sample(
+        self,
+        subject: Index,
+        state: Index,
+        time: Index,
+        generator: np.random.Generator,
+        previous: Index | None = None,
+    ) -> Index:
+        """Draw one action code for each person (code) in each state (code); see :meth:`log_prob`."""
+        return drawn(np.exp(self.log_prob(subject, state, time, previous)), generator)
 
 
 def drawn(probabilities: npt.NDArray[np.float64], generator: np.random.Generator) -> Index:

@@ -1,0 +1,55 @@
+"""The parts of a hypothesis as JSON: rewards and choice terms."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from humansoft.choice import ActionBias, ChoiceTerm, Lapse, Stickiness
+from humansoft.errors import RunError
+from humansoft.fit.packing import pack, unpack
+from humansoft.rewards.base import AbstractReward
+from humansoft.rewards.linear import LinearReward
+from humansoft.rewards.table import TableReward
+
+_TERMS = {kind.__name__: kind for kind in (Lapse, Stickiness)}
+
+
+def reward_record(reward: AbstractReward) -> dict[str, Any]:
+    """Write a reward down.
+
+    Raises:
+        RunError: a reward of the user's own class.
+    """
+    if isinstance(reward, LinearReward):
+        features = None if reward.features is None else list(reward.features)
+        return {"kind": "LinearReward", "features": features, "fixed": reward.fixed, "shared": reward.shared}
+    if isinstance(reward, TableReward):
+        return {
+            "kind": "TableReward",
+            "over": reward.over,
+            "fixed": [[pack(k), v] for k, v in reward.fixed.items()],
+        }
+    raise RunError(
+        f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved"
+    )
+
+
+def reward_of(record: Mapping[str, Any]) -> AbstractReward:
+    """Read it back."""
+    if record["kind"] == "LinearReward":
+        return LinearReward(record["features"], record["fixed"], record["shared"])
+    return TableReward(record["over"], {unpack(k): v for k, v in record["fixed"]})
+
+
+def choice_record(term: ChoiceTerm) -> dict[str, Any]:
+    """Write a choice term down."""
+    if isinstance(term, ActionBias):
+        fixed = [[pack(label), float(value)] for label, value in term.fixed.items()]
+        return {"kind": "ActionBias", "reference": pack(term.reference), "fixed": fixed}
+    return {"kind": type(term).__name__, "fixed": None if term.fixed is None else float(term.fixed)}
+
+
+def choice_of(record: Mapping[str, Any]) -> ChoiceTerm:
+    """Read it back."""
+    if record["kind"] == "ActionBias":
+        return ActionBias(unpack(record["reference"]), {unpack(label): value for label, value in record["fixed"]})
+    return _TERMS[record["kind"]](record["fixed"])
