@@ -60,6 +60,14 @@ def _of_population(fit: Fit, population: Population, by: str) -> GroupMeans:
             f"the population of this fit does not know {by!r}: people were drawn towards one mean, and a contrast of "
             f"their estimates would be too small. Fit with temperature=PerGroup({by!r}) or a formula with {by} in it"
         )
+    terms = population.params[population.params.index.get_level_values("name") == "log_temperature"]
+    endless = terms.index.get_level_values("label")[terms["std_error"].isna() & ~terms["fixed"]]
+    if len(endless):
+        raise IdentificationError(
+            f"{shortlist(list(endless))} of the population run away (everybody concerned looks perfectly rational, or "
+            "perfectly random): no contrast with them has an interval; their one-sided intervals are in "
+            "fit.population.params"
+        )
     people = fit.training.participants.reindex(list(fit.subjects.values))
     rows = np.stack([design_at(known, people, by, g).to_numpy().mean(axis=0) for g in groups.values])
     place = np.flatnonzero(population.params.index.get_level_values("name") == "log_temperature")

@@ -14,11 +14,11 @@ from scipy.stats import f as f_distribution
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, shortlist
-from humansoft.fit.assemble_population import uncertainty
 from humansoft.fit.fitting import fit as fit_one_by_one
 from humansoft.fit.hierarchical import NODES, by_quadrature
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.mixed import MOST_TWISTED
+from humansoft.fit.population_table import uncertainty
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
 from humansoft.fit.sessions import SessionProfiles, Sessions, by_session, halves, two_sessions
@@ -123,7 +123,7 @@ def _joint(hypothesis: SoftOptimalModel, sessions: Sessions, both: Real) -> tupl
     profiles = SessionProfiles(profiles_of(likelihood), sessions.cell)
     start = np.r_[np.nanmean(both, axis=0), np.log(np.nanstd(both, axis=0)), _SOME_CORRELATION]
     best = by_quadrature(profiles, mixed, float(likelihood.observations.weight.sum()), start, NODES[2], None)
-    error = np.sqrt(uncertainty(best.objective, best.full)[-1, -1])
+    error = np.sqrt(uncertainty(best.objective, best.full).covariance[-1, -1])
     twist = float(np.clip(best.full[-1], -MOST_TWISTED, MOST_TWISTED))
     low, high = np.tanh([twist - _NORMAL_95 * error, twist + _NORMAL_95 * error])
     found = {"estimate": float(np.tanh(twist)), "ci_low": float(low), "ci_high": float(high)}

@@ -70,7 +70,7 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
     objective = _objective(likelihood, mixed_of(bound, terms, population.integration != "none"), population)
     best = PopulationMaximum(objective, _parameters(population), [], settled=True)
     people = People(likelihood, log, population.temperature, covariates, terms)
-    return assemble_population(people, best, population.integration, None, population.covariance)
+    return assemble_population(people, best, population.integration, None, population)
 
 
 def _parameters(population: Population) -> Real:

@@ -10,15 +10,16 @@ import scipy.linalg
 import torch
 
 from humansoft.data.log import BehaviorLog
-from humansoft.fit.arrow import BlockCovariance, inverse
+from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import NORMAL_95, is_optimum, num_decisions, training_data, versions
 from humansoft.fit.deviations import Posterior, adapted, joint
 from humansoft.fit.directions import Directions
-from humansoft.fit.hierarchical import SMALLEST_SD, PopulationMaximum
+from humansoft.fit.hierarchical import PopulationMaximum, collapsed
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Integration, Population
+from humansoft.fit.population_table import Uncertainty, population_params, uncertainty
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
@@ -53,7 +54,7 @@ class People:
 
 
 def assemble_population(
-    people: People, best: PopulationMaximum, integration: Integration, seed: int | None, known: Real | None = None
+    people: People, best: PopulationMaximum, integration: Integration, seed: int | None, known: Population | None = None
 ) -> Fit:
     """Turn the maximum of a population's likelihood into a :class:`Fit`.
 
@@ -65,21 +66,21 @@ def assemble_population(
         best: the maximum.
         integration: how people's own parameters are integrated out.
         seed: recorded in the result.
-        known: [P, P] covariance of the population's parameters, where other people told them.
+        known: the population, where other people told it.
     """
     likelihood, objective, full = people.likelihood, best.objective, best.full
     mixed = objective.mixed
-    uncertain = uncertainty(objective, full) if known is None else known
+    found = uncertainty(objective, full) if known is None else Uncertainty.of(known.covariance)
+    uncertain = found.covariance
     posterior = objective.posterior(full)
     assert posterior is not None, "the maximum is feasible"
     person = _person_vector(likelihood, mixed, full, posterior)
     covariance = _people_covariance(likelihood, objective, full, posterior, uncertain)
     params = _params(likelihood.model, objective, full, person, covariance, posterior)
-    found = Covariances({"posterior": covariance}, tuple(["posterior"] * len(params)), params.index)
     settled = best.settled if integration == "laplace" or known is not None else is_optimum(objective, full)
     error = _integration_error(objective, full)
     population = Population(
-        params=_population_params(mixed, full, uncertain),
+        params=population_params(objective, full, found) if known is None else known.params,
         covariance=uncertain,
         design=people.terms,
         evidence=pd.Series(objective.by_person(full), index=list(likelihood.model.subjects.values), name="evidence"),
@@ -90,12 +91,12 @@ def assemble_population(
     return Fit(
         model=likelihood.model.at(torch.from_numpy(person)),
         params=params,
-        covariances=found,
+        covariances=Covariances({"posterior": covariance}, ("posterior",) * len(params), params.index),
         log_likelihood=float(population.evidence.sum()),
         num_decisions=num_decisions(likelihood),
         rank=mixed.table.num_free,
-        status=FitStatus.CONVERGED if settled else FitStatus.MAX_STEPS,
-        notes=(*_notes(population, mixed), *people.notes),
+        status=_status(settled, found),
+        notes=(*_notes(population, mixed), *_runaway_notes(mixed, found), *people.notes),
         history=pd.DataFrame({"step": np.arange(1, len(best.history) + 1), "log_likelihood": best.history}),
         training=_with_covariates(training_data(likelihood, people.log), people.covariates),
         seed=seed,
@@ -104,27 +105,30 @@ def assemble_population(
     )
 
 
+def _status(settled: bool, found: Uncertainty) -> FitStatus:
+    if not settled:
+        return FitStatus.MAX_STEPS
+    return FitStatus.BOUNDARY if found.runaway.any() else FitStatus.CONVERGED
+
+
+def _runaway_notes(mixed: Mixed, found: Uncertainty) -> list[str]:
+    """Say which of the population's parameters have no estimate, and what to do."""
+    names = [f"{row.name}[{row.label}]" for row, runs in zip(mixed.table.rows, found.runaway, strict=True) if runs]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)} of the population run away: the likelihood rises for ever, because everybody concerned "
+        "looks perfectly rational (or perfectly random). Their intervals are one-sided, and no contrast with them has "
+        "one; collect decisions that can go wrong, or use method='posterior', whose prior keeps them finite"
+    ]
+
+
 def _with_covariates(training: TrainingData, covariates: pd.DataFrame) -> TrainingData:
     """Keep what explains people's temperatures beside what is known of them."""
     known = training.participants.reindex(list(covariates.index))
     known.index.name = training.participants.index.name
     fresh = covariates[[name for name in covariates.columns if name not in known.columns]]
     return replace(training, participants=known.join(fresh))
-
-
-def uncertainty(objective: PopulationObjective, full: Real) -> Real:
-    """Return the covariance of the population's parameters [P, P]; 0 for fixed ones and a spread of 0."""
-    information = objective.hessian(torch.from_numpy(full)).scaled(-1.0)
-    table = objective.table
-    told = table.free & ~_collapsed(objective.mixed, full)
-    return inverse(information, told, table.mean_zero).covariance.toarray()
-
-
-def _collapsed(mixed: Mixed, full: Real) -> npt.NDArray[np.bool_]:
-    """[P] which parameters are standard deviations as good as 0."""
-    kinds = np.array([row.kind == "log_sd" for row in mixed.table.rows], dtype=bool)
-    found: npt.NDArray[np.bool_] = kinds & (full < np.log(SMALLEST_SD))
-    return found
 
 
 def _person_vector(likelihood: AbstractLikelihood, mixed: Mixed, full: Real, posterior: Posterior) -> Real:
@@ -169,7 +173,7 @@ def _movement(objective: PopulationObjective, full: Real) -> Real:
     """Return how people's posterior means move with the population's parameters [B, K, P]."""
     mixed, table = objective.mixed, objective.table
     moved = np.zeros((mixed.num_people, mixed.design.shape[1], len(full)))
-    for place in np.flatnonzero(table.free & ~_collapsed(mixed, full)):
+    for place in np.flatnonzero(table.free & ~collapsed(mixed, full)):
         step = np.zeros(len(full))
         step[place] = _STEP / table.scales[place]
         ends = []
@@ -226,27 +230,6 @@ def _tails(objective: MarginalLikelihood, full: Real, posterior: Posterior) -> t
     below = np.hstack([np.zeros((len(below), 1)), below]) / below[:, -1:]
     ends = [[np.interp(tail, b, a) for b, a in zip(below, apart, strict=True)] for tail in (_TAIL, 1 - _TAIL)]
     return np.array(ends[0]), np.array(ends[1])
-
-
-def _population_params(mixed: Mixed, full: Real, uncertain: Real) -> pd.DataFrame:
-    table = mixed.table
-    errors = np.where(table.free, np.sqrt(np.maximum(np.diag(uncertain), 0.0)), np.nan)
-    low, high = full - NORMAL_95 * errors, full + NORMAL_95 * errors
-    is_sd = np.array([row.kind == "log_sd" for row in table.rows], dtype=bool)
-    gone = _collapsed(mixed, full)
-    estimate = np.where(is_sd, np.exp(full), full)
-    frame = pd.DataFrame(
-        {
-            "estimate": np.where(gone, 0.0, estimate),
-            "std_error": np.where(gone, np.nan, np.where(is_sd, errors * estimate, errors)),
-            "ci_low": np.where(gone, 0.0, np.where(is_sd, np.exp(low), low)),
-            "ci_high": np.where(gone, np.nan, np.where(is_sd, np.exp(high), high)),
-            "unit": [row.unit for row in table.rows],
-            "fixed": ~table.free,
-        },
-        index=table.index(),
-    )
-    return frame
 
 
 def _integration_error(objective: PopulationObjective, full: Real) -> float:

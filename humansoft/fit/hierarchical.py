@@ -192,7 +192,10 @@ def by_quadrature(
         moved = _learned(objective, full, _STEPS_A_ROUND, history, on_step)
         settled = _distance(mixed, moved, full) <= _SAME
         full = moved
-        if settled or (_collapsed(mixed, full).all() and mixed.num_deviations):
+        fresh = collapsed(mixed, full) & mixed.table.free
+        if fresh.any():  # the way to 0 is endless in the logarithm: hold it there, and let the others settle
+            mixed, full = mixed.without_spread(fresh, SMALLEST_SD / 2), np.where(fresh, np.log(SMALLEST_SD / 2), full)
+        elif settled:
             break
     assert objective is not None
     return PopulationMaximum(objective, full, history, settled)
@@ -218,7 +221,7 @@ def by_laplace(
         second = improved(first)
         change, bend = first - full, second - 2 * first + full
         settled = _distance(mixed, first, full) <= _SAME_EM
-        if settled or _collapsed(mixed, second).all():
+        if settled or collapsed(mixed, second).sum() == mixed.num_deviations:
             full = second
             break
         length = np.linalg.norm(change) / max(float(np.linalg.norm(bend)), 1e-300)
@@ -274,7 +277,8 @@ def _distance(mixed: Mixed, moved: Real, full: Real) -> float:
     return float(np.max(np.abs(moved - full) * mixed.table.scales / np.maximum(1.0, np.abs(full)), initial=0.0))
 
 
-def _collapsed(mixed: Mixed, full: Real) -> npt.NDArray[np.bool_]:
-    """Which standard deviations are as good as 0."""
-    found: npt.NDArray[np.bool_] = mixed.split(full)[2][: mixed.num_deviations] < np.log(SMALLEST_SD)
+def collapsed(mixed: Mixed, full: Real) -> npt.NDArray[np.bool_]:
+    """[P] which parameters are standard deviations as good as 0."""
+    kinds = np.array([row.kind == "log_sd" for row in mixed.table.rows], dtype=bool)
+    found: npt.NDArray[np.bool_] = kinds & (full < np.log(SMALLEST_SD))
     return found

@@ -4,7 +4,7 @@ own_i = X_i beta + u_i, u_i ~ N(0, Sigma): a linear mixed model on the log tempe
 people have their own), under the soft-optimal likelihood (SCIENCE 4.5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -49,6 +49,11 @@ class Mixed:
         if self.mean_zero is None:
             return Parameters.of(rows)
         return Parameters.of(rows, np.r_[np.zeros(len(self.shared)), self.mean_zero, np.zeros(len(self.spread))])
+
+    def without_spread(self, gone: npt.NDArray[np.bool_], sd: float) -> "Mixed":
+        """Return the same with some standard deviations ([P] ``gone``) held at a small one."""
+        held = zip(self.spread, gone[len(gone) - len(self.spread) :], strict=True)
+        return replace(self, spread=tuple(replace(row, fixed=float(np.log(sd))) if g else row for row, g in held))
 
     @property
     def num_people(self) -> int:

@@ -50,12 +50,12 @@ def test_names_are_listed_in_order() -> None:
     [
         "import humansoft.fit.result",
         "from humansoft.fit import result",
-        "import humansoft as hs; hs.fit; import humansoft.fit.point",
+        "import humansoft as hs; hs.fit; import humansoft.fit.fitting",
     ],
 )
 def test_a_verb_is_not_hidden_by_the_package_of_its_name(before: str) -> None:
     after = "import humansoft as hs; from humansoft import fit; print(hs.fit is fit, fit.__module__, fit.__name__)"
-    assert run(f"{before}; {after}") == "True humansoft.fit.point fit"
+    assert run(f"{before}; {after}") == "True humansoft.fit.fitting fit"
 
 
 def test_unknown_names_get_a_hint() -> None:

@@ -108,6 +108,30 @@ def test_a_person_with_one_decision_gets_what_the_population_says() -> None:
     assert alone["std_error"] > 0.8 * params["sd", "log_temperature"]
 
 
+@pytest.mark.parametrize("method", ["hierarchical", "maximum_likelihood"])
+def test_a_group_in_which_nobody_errs_has_a_one_sided_interval_and_no_contrast(method: str) -> None:
+    """Separation: a covariate that tells who errs at all runs to infinity."""
+    temperatures = {f"p{i:02d}": 1e-3 if i % 2 else 0.6 for i in range(16)}
+    policy = hs.plan(CORRIDOR, {"step": -1.0}, temperature=temperatures)
+    log = with_group(hs.simulate(policy, 5, seed=1, max_steps=12))
+    fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, "~ group"), log, method=method)  # type: ignore[arg-type]
+    row = population_of(fit).params.loc[("log_temperature", "group[T.b]")]
+    assert np.isneginf(row["ci_low"])
+    assert np.isfinite(row["ci_high"])
+    assert "run away" in fit.message
+    with pytest.raises(hs.errors.IdentificationError, match="no contrast with them has an interval"):
+        hs.compare(fit, by="group")
+
+
+def test_people_who_choose_at_random_are_alike() -> None:
+    policy = hs.plan(CORRIDOR, {"step": -1.0}, temperature={f"p{i}": 1e4 for i in range(8)})
+    fit = hs.fit(MODEL, hs.simulate(policy, 5, seed=1, max_steps=12), method="hierarchical")
+    assert fit.converged
+    params = population_of(fit).params
+    assert params.loc[("log_temperature", "Intercept"), "ci_low"] > 0  # hotter than any stake
+    assert params.loc[("sd", "log_temperature"), "ci_low"] == 0
+
+
 def test_a_group_of_one_person_is_compared_by_the_spread_of_the_others() -> None:
     log = choices_of_people(12, 30, seed=8, sd=0.4)
     people = pd.DataFrame({"subject": list(log.subjects), "group": ["alone"] + ["rest"] * 11})

@@ -1,0 +1,151 @@
+"""The table of a population's parameters: standard errors, intervals, and what runs away."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from humansoft.fit.arrow import inverse
+from humansoft.fit.boundary import ONE_SIDED_DROP
+from humansoft.fit.deviations import adapted
+from humansoft.fit.hierarchical import collapsed
+from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
+
+Real = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+_NORMAL_95 = 1.959963984540054
+_TWO_SIDED_DROP = 1.9207294103470467  # half the .95 quantile of chi-squared with 1 degree of freedom
+_UNTOLD = 1e-4  # information about a log temperature or log spread: a standard error of 100 natural logs
+_INVOLVED = 0.3  # share of a parameter in a direction that the data leave open
+_VAGUE = 0.25  # standard error of a log spread from which its likelihood is not that of a normal distribution
+_WIDEST = 12.0  # natural logs from the estimate within which an end of an interval is looked for
+_BISECTIONS = 14
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """What the data tell of a population's parameters.
+
+    Attributes:
+        covariance: [P, P]; 0 for fixed parameters, for a spread of 0 and for what runs away.
+        runaway: [P] parameters whose likelihood rises for ever: a group in which nobody erred.
+    """
+
+    covariance: Real
+    runaway: Flags
+
+    @classmethod
+    def of(cls, covariance: Real) -> "Uncertainty":
+        """Return that of parameters of which nothing runs away."""
+        return cls(covariance, np.zeros(len(covariance), dtype=bool))
+
+
+def uncertainty(objective: PopulationObjective, full: Real) -> Uncertainty:
+    """Return the inverse Hessian over what the data tell of the population."""
+    information, table = objective.hessian(torch.from_numpy(full)).scaled(-1.0), objective.table
+    moving = table.free & ~collapsed(objective.mixed, full)
+    runaway = _runaway(objective, information.toarray(), moving)
+    found = inverse(information, moving & ~runaway, table.mean_zero).covariance.toarray()
+    return Uncertainty(found, runaway)
+
+
+def _runaway(objective: PopulationObjective, information: Real, moving: Flags) -> Flags:
+    """[P] coefficients and spreads that stand in a direction about which there is no information."""
+    mixed, table = objective.mixed, objective.table
+    sizes = table.scales.copy()
+    first = len(mixed.shared)
+    sizes[first : first + len(mixed.coefficients)] = np.sqrt((mixed.design**2).sum(axis=1).mean(axis=0))
+    sizes = np.maximum(sizes, 1e-300)
+    kept = np.flatnonzero(moving)
+    values, vectors = np.linalg.eigh(information[np.ix_(kept, kept)] / np.outer(sizes[kept], sizes[kept]))
+    involved = (np.abs(vectors[:, values < _UNTOLD]) > _INVOLVED).any(axis=1)
+    found = np.zeros(len(moving), dtype=bool)
+    found[kept[involved]] = True
+    return found & ~table.is_reward
+
+
+def population_params(objective: PopulationObjective, full: Real, uncertain: Uncertainty) -> pd.DataFrame:
+    """Return one row a parameter: estimate, std_error, interval, unit, fixed.
+
+    Intervals are normal, those of vaguely known standard deviations from the profile likelihood (0 where people may
+    not differ at all); of what runs away, one end is where the likelihood falls behind by as much as a one-sided 95 %
+    interval allows.
+    """
+    mixed, table = objective.mixed, objective.table
+    is_sd = np.array([row.kind == "log_sd" for row in table.rows], dtype=bool)
+    is_correlation = np.array([row.kind == "atanh_correlation" for row in table.rows], dtype=bool)
+    gone = collapsed(mixed, full)
+    told = table.free & ~gone & ~uncertain.runaway
+    errors = np.where(told, np.sqrt(np.maximum(np.diag(uncertain.covariance), 0.0)), np.nan)
+    low, high = full - _NORMAL_95 * errors, full + _NORMAL_95 * errors
+    for place in np.flatnonzero(is_sd & ~uncertain.runaway & ((errors > _VAGUE) | gone)):
+        low[place], high[place] = _profile(objective, full, uncertain, int(place))
+    for place in np.flatnonzero(uncertain.runaway):
+        low[place], high[place] = _one_sided(objective, full, int(place))
+    with np.errstate(over="ignore"):
+        shown = [np.where(is_sd, np.exp(x), np.where(is_correlation, np.tanh(x), x)) for x in (full, low, high)]
+    slope = np.where(is_sd, shown[0], np.where(is_correlation, 1 - shown[0] ** 2, 1.0))
+    return pd.DataFrame(
+        {
+            "estimate": np.where(gone, 0.0, shown[0]),
+            "std_error": errors * slope,
+            "ci_low": shown[1],
+            "ci_high": shown[2],
+            "unit": [row.unit for row in table.rows],
+            "fixed": ~table.free & ~gone,
+        },
+        index=table.index(),
+    )
+
+
+def _profile(objective: PopulationObjective, full: Real, uncertain: Uncertainty, place: int) -> tuple[float, float]:
+    """Return where the profile likelihood of a log standard deviation has fallen by half a chi-squared quantile.
+
+    The other parameters follow along the line that their joint normal distribution says.
+    """
+    variance = uncertain.covariance[place, place]
+    path = uncertain.covariance[place] / variance if variance > 0 else np.eye(len(full))[place]
+    goal = _value(objective, full) - _TWO_SIDED_DROP
+    ends = []
+    for sign in (-1.0, 1.0):
+        near, far = 0.0, sign * _WIDEST
+        if _value(objective, full + far * path) >= goal:
+            ends.append(sign * np.inf)
+            continue
+        for _ in range(_BISECTIONS):
+            middle = (near + far) / 2
+            if _value(objective, full + middle * path) >= goal:
+                near = middle
+            else:
+                far = middle
+        ends.append(float(full[place]) + (near + far) / 2)
+    return ends[0], ends[1]
+
+
+def _one_sided(objective: PopulationObjective, full: Real, place: int) -> tuple[float, float]:
+    """Return the interval of a parameter that runs away: without an end on the side to which it runs."""
+    unit = np.eye(len(full))[place]
+    height = {sign: _value(objective, full + sign * 2.0 * unit) for sign in (-1.0, 1.0)}
+    back = -1.0 if height[1.0] >= height[-1.0] else 1.0
+    goal = max(_value(objective, full), *height.values()) - ONE_SIDED_DROP
+    near, far = 0.0, back * _WIDEST
+    if _value(objective, full + far * unit) >= goal:
+        return -np.inf, np.inf
+    for _ in range(_BISECTIONS):
+        middle = (near + far) / 2
+        near, far = (middle, far) if _value(objective, full + middle * unit) >= goal else (near, middle)
+    end = float(full[place]) + (near + far) / 2
+    return (-np.inf, end) if back > 0 else (end, np.inf)
+
+
+def _value(objective: PopulationObjective, full: Real) -> float:
+    """Return the log-likelihood with nodes where the posteriors are at these parameters."""
+    if isinstance(objective, MarginalLikelihood):
+        nodes = adapted(objective.profiles, objective.mixed, full, objective.num_nodes)
+        if nodes is None:
+            return -np.inf
+        objective = replace(objective, nodes=nodes)
+    return float(objective.by_person(full).sum())
