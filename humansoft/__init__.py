@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.fit.identification import identify as identify
     from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
     from humansoft.fit.learner import SoftOptimalLearner as SoftOptimalLearner
+    from humansoft.fit.population_prior import PopulationPrior as PopulationPrior
     from humansoft.fit.result import Fit as Fit
     from humansoft.fit.storage import load as load
     from humansoft.fit.storage import save as save
@@ -84,6 +85,7 @@ _HOME = {
     "PerSubject": "temperature",
     "Policy": "solvers.policy",
     "PolicyGradient": "solvers.policy_gradient",
+    "PopulationPrior": "fit.population_prior",
     "Shared": "temperature",
     "SoftOptimalLearner": "fit.learner",
     "SoftOptimalModel": "model",

@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.assemble_population import assemble_population
@@ -14,21 +15,27 @@ from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
     NODES,
     Integrate,
+    PopulationMaximum,
     by_laplace,
     by_quadrature,
     integration_of,
     mixed_of,
+    own_rows,
     personal,
     require_population,
     start_of,
 )
-from humansoft.fit.identification import identified
+from humansoft.fit.identification import Identification, identified
 from humansoft.fit.interpolated_likelihood import likelihood_of
+from humansoft.fit.likelihood import AbstractLikelihood
+from humansoft.fit.mixed import Mixed
 from humansoft.fit.point import maximise
+from humansoft.fit.population import Integration
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit, TrainingData
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
+from humansoft.solvers.expansion import Observations
 from humansoft.temperature import ByFormula, Fixed, PerGroup, Shared
 
 Real = npt.NDArray[np.float64]
@@ -51,32 +58,94 @@ def population_fit(
     What everybody shares has to be identified by all people together; of a person's own parameters the population
     tells what the person's decisions do not.
     """
+    problem = population_problem(model, log, deviate, seed, max_steps, allow_unidentified)
+    best, integration = population_maximum(problem, integrate, on_step)
+    fitted = assemble_population(
+        problem.likelihood, best, integration, problem.formula, problem.terms, problem.report, log, seed
+    )
+    return replace(fitted, training=with_covariates(fitted.training, problem.covariates))
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationProblem:
+    """A population to be learned of, and where to start.
+
+    Attributes:
+        likelihood: of people who have parameters of their own.
+        mixed: where these come from.
+        covariates: [B, ...] the columns that explain people's temperatures.
+        terms: [B, p] what multiplies the coefficients.
+        formula: what explains the mean log temperature.
+        report: what all people together identify.
+        decisions: [B] weighted decisions of each person.
+        alike: the model in which people do not differ, at its most likely parameters.
+        seen: what was decided, as that model sees it.
+        start: [P] the population's parameters if everybody were alike.
+    """
+
+    likelihood: AbstractLikelihood
+    mixed: Mixed
+    covariates: pd.DataFrame
+    terms: pd.DataFrame
+    formula: str
+    report: Identification
+    decisions: Real
+    alike: SoftOptimalModel
+    seen: Observations
+    start: Real
+
+
+def population_problem(
+    model: SoftOptimalModel, log: BehaviorLog, deviate: bool, seed: int | None, max_steps: int, allow_unidentified: bool
+) -> PopulationProblem:
+    """Say what the population of a checked log's people is, and find where everybody is alike.
+
+    Raises:
+        UsageError: nothing differs between people.
+        ModelError: a population that would be arbitrary.
+        IdentificationError: what people share is not identified by all of them together.
+    """
     bound = personal(model).bind(log)
     require_population(bound)
     covariates = covariates_of(model.temperature, log, bound.subjects.values)
     terms = design_of(model.temperature, covariates)
     mixed = mixed_of(bound, terms, deviate)
     alike = _alike(bound).bind(log)
-    report = identified(likelihood_of(alike, alike.observe(log)), seed or 0)
+    observed = alike.observe(log)
+    report = identified(likelihood_of(alike, observed), seed or 0)
     if not allow_unidentified:
         report.require()
     _, together, _ = maximise(alike, log, max_steps, None)
     likelihood = likelihood_of(bound, bound.observe(log))
     seen = likelihood.observations
-    decisions = np.bincount(seen.person, seen.weight, len(bound.subjects)).astype(np.float64)
-    integration = integration_of(mixed, decisions, integrate)
-    start = start_of(mixed, together[: len(mixed.shared)], _typical(bound, alike, together))
-    profiles = profiles_of(likelihood)
+    return PopulationProblem(
+        likelihood=likelihood,
+        mixed=mixed,
+        covariates=covariates,
+        terms=terms,
+        formula=_formula(model),
+        report=report,
+        decisions=np.bincount(seen.person, seen.weight, len(bound.subjects)).astype(np.float64),
+        alike=alike.at(torch.from_numpy(together)),
+        seen=observed,
+        start=start_of(mixed, together[: len(mixed.shared)], _typical(bound, alike, together)),
+    )
+
+
+def population_maximum(
+    problem: PopulationProblem, integrate: Integrate, on_step: OnStep | None
+) -> tuple[PopulationMaximum, Integration]:
+    """Maximise the likelihood of a population, and say how people's deviations were integrated out."""
+    mixed, total = problem.mixed, float(problem.decisions.sum())
+    integration = integration_of(mixed, problem.decisions, integrate)
+    profiles = profiles_of(problem.likelihood)
     if integration == "laplace":
-        best = by_laplace(profiles, mixed, float(decisions.sum()), start, on_step)
-    else:
-        num_nodes = NODES[mixed.num_deviations]
-        best = by_quadrature(profiles, mixed, float(decisions.sum()), start, num_nodes, on_step)
-    fitted = assemble_population(likelihood, best, integration, _formula(model), terms, report, log, seed)
-    return replace(fitted, training=_with_covariates(fitted.training, covariates))
+        return by_laplace(profiles, mixed, total, problem.start, on_step), integration
+    num_nodes = NODES[mixed.num_deviations]
+    return by_quadrature(profiles, mixed, total, problem.start, num_nodes, on_step), integration
 
 
-def _with_covariates(training: TrainingData, covariates: pd.DataFrame) -> TrainingData:
+def with_covariates(training: TrainingData, covariates: pd.DataFrame) -> TrainingData:
     """Keep what explains people's temperatures beside what is known of them."""
     known = training.participants.reindex(list(covariates.index))
     known.index.name = training.participants.index.name
@@ -97,9 +166,7 @@ def _alike(bound: SoftOptimalModel) -> SoftOptimalModel:
 def _typical(bound: SoftOptimalModel, alike: SoftOptimalModel, together: Real) -> Real:
     """Return the own parameters [K] of a person who is like all others together."""
     values = {row.name: value for row, value in zip(alike.table.rows, together, strict=True)}
-    first = bound.subjects.values[0]
-    own = [row for row in bound.table.rows if row.level == "subject" and row.fixed is None and row.label == first]
-    return np.array([values[row.name] for row in own], dtype=np.float64)
+    return np.array([values[row.name] for row in own_rows(bound)], dtype=np.float64)
 
 
 def _formula(model: SoftOptimalModel) -> str:

@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.population import Population
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
+
+if TYPE_CHECKING:  # an optional library, which loads on use
+    from arviz import InferenceData
 
 
 class FitStatus(enum.Enum):
@@ -31,6 +35,10 @@ class FitStatus(enum.Enum):
     MAX_STEPS = (
         "Stopped at the step limit before the optimum: raise max_steps, and look at the estimates that grew large."
     )
+    NOT_MIXED = (
+        "The chains have not mixed (R-hat of 1.01 or more, or divergences): their draws are not the posterior. Raise "
+        "tune and draws; if it stays, look at what the data leave open (identify) and at the prior."
+    )
 
 
 _PLAIN = ("log_likelihood", "num_decisions", "rank", "status", "notes", "seed", "versions", "population")
@@ -44,6 +52,12 @@ def _same(one: object, other: object) -> bool:
         pairs = ((getattr(one, name), getattr(other, name)) for name in ("blocks", "factor", "core", "unknown"))
         return all(np.array_equal(a, b) for a, b in pairs)
     return bool(one == other)
+
+
+def _same_draws(one: "InferenceData | None", other: "InferenceData | None") -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.groups() == other.groups() and all(one[group].equals(other[group]) for group in one.groups())
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +101,7 @@ class Fit:
         seed: seed the fit was given.
         versions: versions of the libraries that produced it.
         population: what a population model says of the people behind these; ``None`` for people one by one.
+        posterior: draws of a fit by ``method="posterior"``, as ``arviz.InferenceData``; ``None`` for other fits.
     """
 
     model: SoftOptimalModel
@@ -102,6 +117,7 @@ class Fit:
     seed: int | None
     versions: dict[str, str] = field(default_factory=dict)
     population: Population | None = None
+    posterior: "InferenceData | None" = None
 
     @property
     def subjects(self) -> Labels:
@@ -110,8 +126,8 @@ class Fit:
 
     @property
     def converged(self) -> bool:
-        """True when the optimiser reached an optimum (boundary cases included)."""
-        return self.status is not FitStatus.MAX_STEPS
+        """True when the optimiser reached an optimum (boundary cases included), or chains have mixed."""
+        return self.status not in (FitStatus.MAX_STEPS, FitStatus.NOT_MIXED)
 
     @property
     def message(self) -> str:
@@ -200,6 +216,7 @@ class Fit:
             and all(_same(ours[kind], theirs[kind]) for kind in ours)
             and all(_same(getattr(self.training, f), getattr(other.training, f)) for f in _TRAINING)
             and self.model.is_same_as(other.model)
+            and _same_draws(self.posterior, other.posterior)
         )
 
     __hash__ = None  # type: ignore[assignment]
