@@ -24,6 +24,7 @@ from humansoft.fit.posterior_data import inference_data
 from humansoft.fit.profiles import Profiles, TemperatureProfiles, profiles_of
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.fit.uncertainty import Covariances
+from humansoft.parameters import Parameters
 
 Real = npt.NDArray[np.float64]
 
@@ -50,22 +51,18 @@ def assemble_posterior(
     before = density.draws(density.prior_points(_PRIOR_DRAWS, np.random.default_rng(seed)))
     people = likelihood.model.subjects.values
     data = inference_data(mixed, own, people, chains, draws, before, by_person, problem.decisions)
-    vectors, layout = _person_vectors(problem, draws), Directions(likelihood.model).layout
-    params = _params(likelihood.model.table.index(), vectors, likelihood.model.table.free)
-    params.insert(2, "std_error_kind", np.where(likelihood.model.table.free, "posterior", ""))
-    params["unit"] = [row.unit for row in likelihood.model.table.rows]
-    params = params.assign(fixed=~likelihood.model.table.free, boundary="")
-    diagnosis = Diagnosis.of(data)
-    spread = _spread(layout, vectors, draws.full)
-    evidence = objective.by_person(middle)
+    diagnosis, evidence = Diagnosis.of(data), objective.by_person(middle)
+    vectors = _person_vectors(problem, draws)
+    index, kinds = likelihood.model.table.index(), tuple(["posterior"] * len(likelihood.model.table))
+    spread = _spread(Directions(likelihood.model).layout, vectors, draws.full)
     return Fit(
         model=likelihood.model.at(torch.from_numpy(vectors.mean(axis=0))),
-        params=params,
-        covariances=Covariances({"posterior": spread}, tuple(["posterior"] * len(params)), params.index),
+        params=_person_params(likelihood.model.table, vectors),
+        covariances=Covariances({"posterior": spread}, kinds, index),
         log_likelihood=float(evidence.sum()),
         num_decisions=num_decisions(likelihood),
         rank=mixed.table.num_free,
-        status=FitStatus.CONVERGED if diagnosis.has_mixed else FitStatus.NOT_MIXED,
+        status=FitStatus.MIXED if diagnosis.has_mixed else FitStatus.NOT_MIXED,
         notes=(*diagnosis.notes(), *_notes(profiles), *sampling.prior.notes(mixed), *problem.report.notes),
         history=pd.DataFrame({"step": np.arange(1, len(history) + 1), "log_likelihood": history}),
         training=training_data(likelihood, log),
@@ -89,6 +86,13 @@ def _population(problem: PopulationProblem, draws: PopulationDraws, evidence: Re
         formula=problem.formula,
         integration_error=float("nan"),
     )
+
+
+def _person_params(table: Parameters, vectors: Real) -> pd.DataFrame:
+    """Return the table of the model of people, from draws [T, P]."""
+    found = _params(table.index(), vectors, table.free)
+    found.insert(2, "std_error_kind", np.where(table.free, "posterior", ""))
+    return found.assign(unit=[row.unit for row in table.rows], fixed=~table.free, boundary="")
 
 
 def _params(index: pd.MultiIndex, draws: Real, free: npt.NDArray[np.bool_]) -> pd.DataFrame:
@@ -123,7 +127,7 @@ def _spread(layout: Layout, vectors: Real, full: Real) -> BlockCovariance:
 
 
 def _middle(mixed: Mixed, draws: PopulationDraws) -> Real:
-    """Return the posterior means of the population's parameters [P]; of standard deviations, not of their logarithms."""
+    """Return posterior means of the population's parameters [P]: of standard deviations, not of their logarithms."""
     found: Real = draws.full.mean(axis=0)
     if mixed.spread:
         found[-len(mixed.spread) :] = np.log(np.exp(draws.full[:, -len(mixed.spread) :]).mean(axis=0))
@@ -147,19 +151,17 @@ def _log_likelihood(
     near = objective.posterior(middle)
     if isinstance(profiles, TemperatureProfiles) and near is not None:
         return person_evidence(profiles, mixed, draws, near, middle)
-    return np.stack(
-        [profiles.value(mixed.split(full)[0], own[:, None])[:, 0] for full, own in zip(*vars(draws).values(), strict=True)]
-    )
+    shared = draws.full[:, : len(mixed.shared)]
+    found = [profiles.value(weights, own[:, None])[:, 0] for weights, own in zip(shared, draws.own, strict=True)]
+    return np.stack(found)
 
 
 def _notes(profiles: Profiles) -> list[str]:
     integrated = isinstance(profiles, TemperatureProfiles)
-    how = (
-        "their own temperatures integrated out" if integrated else "at their own parameters of each draw, not integrated"
-    )
+    how = "their own temperatures integrated out" if integrated else "at their own parameters, not integrated"
     return [
-        "estimates are posterior means, intervals lie between the 2.5 % and 97.5 % quantiles; people's are drawn towards "
-        "what the population says of them: compare groups by the population's coefficients",
+        "estimates are posterior means, intervals lie between the 2.5 % and 97.5 % quantiles; people's are drawn "
+        "towards what the population says of them: compare groups by the population's coefficients",
         "log-likelihood and evidence are those at the posterior mean of the population's parameters, people integrated "
         f"out; the log_likelihood group of fit.posterior has one value a person ({how}), for az.loo",
     ]

@@ -22,8 +22,9 @@ def nutpie() -> Any:  # noqa: ANN401
     Raises:
         NotAvailableError: it is not installed.
     """
+    library = _imported("nutpie")
     _imported("nutpie.compiled_pyfunc")
-    return _imported("nutpie")
+    return library
 
 
 def require_bayes() -> None:

@@ -1,9 +1,11 @@
 """Whether chains agree: R-hat, effective sample sizes and divergences, as ArviZ computes them."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from humansoft.fit.bayes_extra import arviz
 
@@ -37,9 +39,13 @@ class Diagnosis:
     def of(cls, data: Any) -> "Diagnosis":  # noqa: ANN401 - arviz.InferenceData
         """Look at draws."""
         az, posterior = arviz(), data.posterior
+        chains, draws = int(posterior.sizes["chain"]), int(posterior.sizes["draw"])
+        if chains == 1:  # its halves are compared
+            halves = [posterior.isel(draw=slice(low, low + draws // 2)) for low in (0, draws // 2)]
+            posterior = az.convert_to_dataset({name: _joined(halves, name) for name in posterior.data_vars})
         return cls(
-            chains=int(posterior.sizes["chain"]),
-            draws=int(posterior.sizes["draw"]),
+            chains=chains,
+            draws=draws,
             r_hat=_extreme(az.rhat(posterior), largest=True),
             bulk=_extreme(az.ess(posterior, method="bulk"), largest=False),
             tail=_extreme(az.ess(posterior, method="tail"), largest=False),
@@ -66,6 +72,11 @@ class Diagnosis:
                 "raise draws"
             )
         return found
+
+
+def _joined(parts: list[Any], name: Hashable) -> npt.NDArray[np.float64]:
+    """Return draws of a quantity as one chain a part."""
+    return np.concatenate([np.asarray(part[name].values, dtype=np.float64) for part in parts])
 
 
 def _extreme(table: Any, largest: bool) -> float:  # noqa: ANN401 - xarray.Dataset

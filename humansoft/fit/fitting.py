@@ -50,8 +50,7 @@ def fit(
     (explained by a formula or a group column) and spread are learned with them; ``fit.population`` describes it, and
     people's estimates are drawn towards it as far as their own decisions leave it open. "posterior" samples the same
     population with everybody in it by NUTS, under the priors of :class:`humansoft.PopulationPrior`; the draws are
-    ``fit.posterior``, an ``arviz.InferenceData`` for every plot of ArviZ and for ``az.loo``, and estimates are posterior
-    means.
+    ``fit.posterior``, an ``arviz.InferenceData`` for ArviZ's plots and for ``az.loo``; estimates are posterior means.
 
     Args:
         model: the hypothesis.

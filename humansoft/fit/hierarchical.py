@@ -80,8 +80,9 @@ def personal(model: SoftOptimalModel) -> SoftOptimalModel:
         own.temperature = PerSubject()
         return own
     raise UsageError(
-        f"method='hierarchical' needs people who differ (so does 'posterior'), and {model.temperature!r} gives everybody the same: use "
-        "temperature=PerSubject(), PerGroup(column) (one mean a group) or a formula such as '~ group + age'"
+        f"method='hierarchical' needs people who differ (so does 'posterior'), and {model.temperature!r} gives "
+        "everybody the same: use temperature=PerSubject(), PerGroup(column) (one mean a group) or a formula such as "
+        "'~ group + age'"
     )
 
 

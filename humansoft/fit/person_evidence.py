@@ -19,9 +19,7 @@ Real = npt.NDArray[np.float64]
 _CHUNK = 200  # draws at a time, where all are of one reward
 
 
-def person_evidence(
-    profiles: Profiles, mixed: Mixed, draws: PopulationDraws, near: Posterior, middle: Real
-) -> Real:
+def person_evidence(profiles: Profiles, mixed: Mixed, draws: PopulationDraws, near: Posterior, middle: Real) -> Real:
     """Return the log marginal likelihood [T, B] of each person at each draw, by Gauss-Hermite quadrature.
 
     Nodes lie where a normal likelihood with the same posterior at ``middle`` would put the person's posterior at the
@@ -37,7 +35,8 @@ def person_evidence(
     changing = bool(mixed.free_shared.any())
     size = 1 if changing else _CHUNK
     parts = [
-        _evidence(profiles, mixed, draws.full[low : low + size], near, middle) for low in range(0, len(draws.full), size)
+        _evidence(profiles, mixed, draws.full[low : low + size], near, middle)
+        for low in range(0, len(draws.full), size)
     ]
     return np.concatenate(parts)
 

@@ -69,39 +69,36 @@ class PopulationDensity:
 
     def value_and_gradient(self, profiles: Profiles, point: Real) -> tuple[float, Real]:
         """Return the log density and its gradient [n]; minus infinity and 0 where there is no solution."""
-        mixed, share = self.mixed, self.centring
-        weights, turned, log_scale, _ = self._parts(point)
-        full, own = self._read(point)
-        sd = self.scales.sd * np.exp(log_scale)
-        found = profiles.value_and_scores(mixed.split(full)[0], own[:, None])
-        if found is None or not np.isfinite(found[0]).all():
+        mixed, share, at = self.mixed, self.centring, self._read(point)
+        found = profiles.value_and_scores(at.shared, at.own[:, None])
+        if found is None or not np.isfinite(found[0].sum()):
             return -np.inf, np.zeros_like(point)
         likelihood, scores = found
-        standard = self._standard(point)
-        value = float(likelihood.sum()) - 0.5 * float((weights**2).sum() + (turned**2).sum() + (standard**2).sum())
-        value += float((log_scale - 0.5 * np.exp(2 * log_scale)).sum()) - float((share * np.log(sd)).sum())
-        value += len(sd) * float(np.log(2)) - 0.5 * _LOG_2_PI * self.size
+        tight = np.exp(2 * at.log_scale)
+        squares = at.weights @ at.weights + at.turned @ at.turned + (at.standard**2).sum() + tight.sum()
+        constant = len(tight) * np.log(2) - 0.5 * _LOG_2_PI * self.size
+        log_size = at.log_scale.sum() - (share * np.log(at.sd)).sum()
+        value = float(likelihood.sum() - 0.5 * squares + log_size + constant)
 
-        slope = scores.own[:, 0]
-        dev = list(mixed.deviating)
-        own_slope, shrunk = slope[:, dev], sd**-share
-        by_mean = slope.copy()
-        by_mean[:, dev] += share * shrunk * (standard - own_slope * sd)
-        by_log_sd = (own_slope * (1 - share) * sd * standard + share * (standard**2 - 1)).sum(axis=0)
-        by_coefficient = np.einsum("bk,bkp->p", by_mean, mixed.design)
+        slope, dev = scores.own[:, 0], list(mixed.deviating)
+        own_slope, by_mean = slope[:, dev], slope.copy()
+        by_mean[:, dev] += share * at.shrunk * (at.standard - own_slope * at.sd)
+        by_log_sd = own_slope * (1 - share) * at.sd * at.standard + share * (at.standard**2 - 1)
+        by_coefficient = np.tensordot(by_mean, mixed.design, 2)
         return value, np.concatenate(
             [
-                scores.shared[:, 0].sum(axis=0) * self.scales.shared - weights,
-                self.scales.root.T @ by_coefficient - turned,
-                by_log_sd + 1 - np.exp(2 * log_scale),
-                (shrunk * (own_slope * sd - standard)).ravel(),
+                scores.shared[:, 0].sum(axis=0) * self.scales.shared - at.weights,
+                self.scales.root.T @ by_coefficient - at.turned,
+                by_log_sd.sum(axis=0) + 1 - tight,
+                (at.shrunk * (own_slope * at.sd - at.standard)).ravel(),
             ]
         )
 
     def draws(self, points: Real) -> PopulationDraws:
         """Return what unconstrained vectors [T, n] stand for."""
         found = [self._read(point) for point in points]
-        return PopulationDraws(np.stack([full for full, _ in found]), np.stack([own for _, own in found]))
+        full = [np.concatenate([at.shared, at.coefficients, np.log(at.sd)]) for at in found]
+        return PopulationDraws(np.stack(full), np.stack([at.own for at in found]))
 
     def point_of(self, full: Real, deviation: Real) -> Real:
         """Return the unconstrained vector [n] of a population and deviations [B, D]."""
@@ -125,24 +122,18 @@ class PopulationDensity:
         standard[:, ends[2] :] = (sd**self.centring * error + self.centring * moved).reshape(count, -1)
         return standard
 
-    def _read(self, point: Real) -> tuple[Real, Real]:
-        """Return the population's parameters [P] and everybody's own [B, K]."""
-        weights, turned, log_scale, _ = self._parts(point)
+    def _read(self, point: Real) -> "_Meaning":
+        weights, turned, log_scale = (point[part] for part in self._places)
+        placed = point[self.size - self.sizes[3] :].reshape(self.centring.shape)
         sd = self.scales.sd * np.exp(log_scale)
         coefficients = self.scales.middle + self.scales.root @ turned
-        shared = np.array([0.0 if row.fixed is None else row.fixed for row in self.mixed.shared])
+        shrunk = sd**-self.centring
+        standard = (placed - self.centring * self._moved(coefficients)) * shrunk
+        shared = self._fixed.copy()
         shared[self.mixed.free_shared] = weights * self.scales.shared
         own = self.mixed.design @ coefficients
-        own[:, list(self.mixed.deviating)] += sd * self._standard(point)
-        return np.concatenate([shared, coefficients, np.log(sd)]), own
-
-    def _standard(self, point: Real) -> Real:
-        """Return everybody's deviations in standard deviations [B, D]."""
-        _, turned, log_scale, placed = self._parts(point)
-        sd = self.scales.sd * np.exp(log_scale)
-        moved = self._moved(self.scales.middle + self.scales.root @ turned)
-        found: Real = (placed - self.centring * moved) * sd**-self.centring
-        return found
+        own[:, list(self.mixed.deviating)] += sd * standard
+        return _Meaning(weights, turned, log_scale, shared, coefficients, sd, shrunk, standard, own)
 
     def _moved(self, coefficients: Real) -> Real:
         """Return how far everybody's mean [B, D] is from where it was at the start."""
@@ -150,7 +141,40 @@ class PopulationDensity:
         found: Real = (self.mixed.design @ change)[:, list(self.mixed.deviating)]
         return found
 
-    def _parts(self, point: Real) -> tuple[Real, Real, Real, Real]:
-        """Return standardised weights, g, log scales and w [B, D] of a vector."""
-        weights, turned, log_scale, placed = np.split(point, np.cumsum(self.sizes)[:-1])
-        return weights, turned, log_scale, placed.reshape(self.centring.shape)
+    @cached_property
+    def _places(self) -> tuple[slice, slice, slice]:
+        """Where standardised weights, g and log scales stand in a vector."""
+        first, second, third = np.cumsum(self.sizes[:3]).tolist()
+        return slice(0, first), slice(first, second), slice(second, third)
+
+    @cached_property
+    def _fixed(self) -> Real:
+        """Shared weights, 0 where they are learned."""
+        return np.array([0.0 if row.fixed is None else row.fixed for row in self.mixed.shared])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Meaning:
+    """What an unconstrained vector stands for, and parts of its density.
+
+    Attributes:
+        weights: [k] standardised shared weights.
+        turned: [q] g.
+        log_scale: [D] log(sd / its prior scale).
+        shared: shared weights, fixed ones included.
+        coefficients: [p].
+        sd: [D].
+        shrunk: [B, D] sd to the power of minus the share of centring.
+        standard: [B, D] deviations in standard deviations.
+        own: [B, K] everybody's own parameters.
+    """
+
+    weights: Real
+    turned: Real
+    log_scale: Real
+    shared: Real
+    coefficients: Real
+    sd: Real
+    shrunk: Real
+    standard: Real
+    own: Real

@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,6 @@ from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.population import Population
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
-
-if TYPE_CHECKING:  # an optional library, which loads on use
-    from arviz import InferenceData
 
 
 class FitStatus(enum.Enum):
@@ -35,6 +32,7 @@ class FitStatus(enum.Enum):
     MAX_STEPS = (
         "Stopped at the step limit before the optimum: raise max_steps, and look at the estimates that grew large."
     )
+    MIXED = "Converged: the chains have mixed (R-hat below 1.01, no divergences)."
     NOT_MIXED = (
         "The chains have not mixed (R-hat of 1.01 or more, or divergences): their draws are not the posterior. Raise "
         "tune and draws; if it stays, look at what the data leave open (identify) and at the prior."
@@ -54,10 +52,10 @@ def _same(one: object, other: object) -> bool:
     return bool(one == other)
 
 
-def _same_draws(one: "InferenceData | None", other: "InferenceData | None") -> bool:
+def _same_draws(one: Any, other: Any) -> bool:  # noqa: ANN401 - arviz.InferenceData, an optional library
     if one is None or other is None:
         return one is other
-    return one.groups() == other.groups() and all(one[group].equals(other[group]) for group in one.groups())
+    return bool(one.groups() == other.groups() and all(one[group].equals(other[group]) for group in one.groups()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +115,7 @@ class Fit:
     seed: int | None
     versions: dict[str, str] = field(default_factory=dict)
     population: Population | None = None
-    posterior: "InferenceData | None" = None
+    posterior: Any = None
 
     @property
     def subjects(self) -> Labels:

@@ -1,4 +1,4 @@
-"""Runs on disk: a fit as a folder of JSON, Parquet and safetensors (never pickle)."""
+"""Runs on disk: a fit as a folder of JSON, Parquet, safetensors and, for draws, netCDF (never pickle)."""
 
 import dataclasses
 import hashlib
@@ -20,11 +20,10 @@ from humansoft.fit.packing import deep, flat, pack, unpack
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.stored_covariances import covariance_tensors, read_covariances
 from humansoft.fit.stored_population import population_tables, population_tensors, read_population
+from humansoft.fit.stored_posterior import read_posterior, write_posterior
+from humansoft.fit.stored_rewards import read_reward, reward_record
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
-from humansoft.rewards.base import AbstractReward
-from humansoft.rewards.linear import LinearReward
-from humansoft.rewards.table import TableReward
 from humansoft.solvers.exact import SAMPLED_SOLVERS
 from humansoft.tasks.goals import Goals
 from humansoft.tasks.task import Task
@@ -70,6 +69,7 @@ def load(path: str | Path) -> Fit:
     Raises:
         RunError: no run there, a file is missing or was edited, or it is of another format; all
             problems at once.
+        NotAvailableError: the run holds draws of a posterior, and ArviZ is not installed.
     """
     path = Path(path)
     if not (path / "fit.json").is_file():
@@ -95,6 +95,7 @@ def _write(fit: Fit, folder: Path) -> None:
         table.rename(columns=str).to_parquet(folder / f"{name}.parquet", index=False)
     tensors = _tensors(fit.model) | covariance_tensors(fit.covariances) | population_tensors(fit.population)
     save_file(tensors, folder / "tensors.safetensors")
+    write_posterior(fit.posterior, folder)
     record = _record(fit)
     record["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
     record["checksum"] = _checksum(record)
@@ -138,7 +139,7 @@ def _model_record(model: SoftOptimalModel) -> dict[str, Any]:
             "kind": type(model.temperature).__name__,
             **dataclasses.asdict(model.temperature),
         },
-        "reward": _reward_record(model.reward),
+        "reward": reward_record(model.reward),
         "solver": _solver_record(model),
         "subjects": pack(model.subjects.values),
         "groups": pack(model.groups.values),
@@ -201,6 +202,7 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
         seed=record["seed"],
         versions=record["versions"],
         population=read_population(record["population"], tables, tensors, model.subjects.values),
+        posterior=read_posterior(path),
     )
 
 
@@ -255,7 +257,7 @@ def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Tas
 def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Tensor]) -> SoftOptimalModel:
     given = dict(record["temperature"])
     temperature = _TEMPERATURES[given.pop("kind")](**given)
-    model = SoftOptimalModel(task, _reward(record["reward"]), temperature, record["planner"])
+    model = SoftOptimalModel(task, read_reward(record["reward"]), temperature, record["planner"])
     model.prior = tensors.get("model.prior")
     if record.get("solver") is not None:
         options = dict(record["solver"])
@@ -271,33 +273,12 @@ def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Te
     return bound.at(torch.cat([*full, tensors["model.log_temperature"]]))
 
 
-def _reward_record(reward: AbstractReward) -> dict[str, Any]:
-    if isinstance(reward, LinearReward):
-        features = None if reward.features is None else list(reward.features)
-        return {"kind": "LinearReward", "features": features, "fixed": reward.fixed, "shared": reward.shared}
-    if isinstance(reward, TableReward):
-        return {
-            "kind": "TableReward",
-            "over": reward.over,
-            "fixed": [[pack(k), v] for k, v in reward.fixed.items()],
-        }
-    raise RunError(
-        f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved"
-    )
-
-
 def _solver_record(model: SoftOptimalModel) -> dict[str, Any] | None:
     """Return a solver whose answers depend on its options; all exact ones agree."""
     for name, kind in SAMPLED_SOLVERS.items():
         if isinstance(model.solver, kind):
             return {"name": name, **dataclasses.asdict(model.solver)}
     return None
-
-
-def _reward(record: Mapping[str, Any]) -> AbstractReward:
-    if record["kind"] == "LinearReward":
-        return LinearReward(record["features"], record["fixed"], record["shared"])
-    return TableReward(record["over"], {unpack(k): v for k, v in record["fixed"]})
 
 
 def _checksum(record: Mapping[str, Any]) -> str:
