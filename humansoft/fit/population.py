@@ -22,7 +22,8 @@ class Population:
             name) standard deviations of the deviations; estimate, std_error, ci_low, ci_high, unit, fixed.
         covariance: [P, P] of these, in the same order; standard deviations as logarithms.
         design: [B, p] what multiplies the coefficients of the log temperature, one row a person.
-        evidence: log marginal likelihood of each person, the person's own parameters integrated out.
+        evidence: log marginal likelihood of each person, the person's own parameters integrated out; of draws ("nuts"),
+            at the posterior mean of the population's parameters.
         integration: how: "quadrature" (adaptive Gauss-Hermite), "laplace", "nuts", or "none" (no deviations).
         formula: what explains the mean log temperature.
         integration_error: how much the log marginal likelihood changes with twice the nodes, in nats; nan where it
