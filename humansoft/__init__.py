@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.fit.learner import SoftOptimalLearner as SoftOptimalLearner
     from humansoft.fit.mixture import Mixture as Mixture
     from humansoft.fit.mixture import fit_mixture as fit_mixture
+    from humansoft.fit.population_prior import PopulationPrior as PopulationPrior
     from humansoft.fit.result import Fit as Fit
     from humansoft.fit.storage import load as load
     from humansoft.fit.storage import save as save
@@ -103,6 +104,7 @@ _HOME = {
     "PerSubject": "temperature",
     "Policy": "solvers.policy",
     "PolicyGradient": "solvers.policy_gradient",
+    "PopulationPrior": "fit.population_prior",
     "Shared": "temperature",
     "SoftOptimalLearner": "fit.learner",
     "SoftOptimalModel": "model",

@@ -14,6 +14,7 @@ REQUIREMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "econirl": ((TORCH,), ("econirl==0.1.1",)),
     "imitation": ((TORCH,), ("imitation==1.0.1",)),
     "msdm": ((TORCH,), ("msdm==0.11",)),
+    "numpyro": (("numpyro==0.22.0", "jax[cpu]==0.10.2"),),
     "quantecon": (("quantecon>=0.11",),),
     "stable_baselines3": ((TORCH,), ("stable-baselines3==2.9.2", "gymnasium[box2d]==1.4.0")),
 }

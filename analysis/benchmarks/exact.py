@@ -57,12 +57,11 @@ class Args:
     timeout: float
     memory: float
 
-    @property
-    def chosen(self) -> list[Workload]:
-        """The workloads to do."""
+    def chosen(self, workloads: Sequence[Workload]) -> list[Workload]:
+        """Return the workloads to do, of some."""
         if self.only:
-            return [workload for workload in WORKLOADS if workload.name in self.only]
-        return [workload for workload in WORKLOADS if workload.in_quick or not self.quick]
+            return [workload for workload in workloads if workload.name in self.only]
+        return [workload for workload in workloads if workload.in_quick or not self.quick]
 
     @property
     def num_runs(self) -> int:
@@ -70,15 +69,15 @@ class Args:
         return self.runs or (1 if self.quick else 5)
 
 
-def main() -> None:
-    """Run the workloads and write the table."""
-    args = parse()
+def run_all(workloads: Sequence[Workload], description: str) -> None:
+    """Run the workloads that the command line chooses and write the table."""
+    args = parse(workloads, description)
     if DATA_BESIDE.is_dir():
         os.environ.setdefault("HUMANSOFT_DATA", str(DATA_BESIDE))
     machine = Machine.measured()
     environments = Environments(args.environments)
     rows: list[Row] = []
-    for workload in args.chosen:
+    for workload in args.chosen(workloads):
         rows += run(workload, args, environments, machine)
         if args.json:
             write_json(args.json, rows)
@@ -87,9 +86,9 @@ def main() -> None:
     print(markdown(rows, machine))
 
 
-def parse() -> Args:
+def parse(workloads: Sequence[Workload], description: str) -> Args:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes, one run, one workload of each kind")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="workloads to run; default: all")
     parser.add_argument("--runs", type=int, help="runs of each system (default 5; 1 when quick)")
@@ -101,7 +100,7 @@ def parse() -> Args:
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds a process may take (default 600)")
     parser.add_argument("--memory", type=float, default=12.0, help="gigabytes a process may take (default 12)")
     args = Args(**vars(parser.parse_args()))
-    names = [workload.name for workload in WORKLOADS]
+    names = [workload.name for workload in workloads]
     for name in args.only:
         if name not in names:
             parser.error(f"there is no workload {name!r}.{did_you_mean(name, names)} There are: {', '.join(names)}")
@@ -184,4 +183,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_all(WORKLOADS, __doc__ or "")

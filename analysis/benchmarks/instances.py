@@ -81,6 +81,11 @@ class Instance:
         np.add.at(total, tuple(self.log[name] for name in names), 1.0)
         return total
 
+    def correlation(self, log_temperatures: Real, people: Index | None = None) -> float:
+        """Return how log temperatures of people (default: all) go with those that decisions were drawn from."""
+        true = np.log(self.truth["temperatures"])
+        return float(np.corrcoef(log_temperatures, true if people is None else true[people])[0, 1])
+
     def write(self, folder: Path) -> None:
         """Write the three files."""
         folder.mkdir(parents=True, exist_ok=True)

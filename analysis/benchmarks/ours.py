@@ -26,7 +26,7 @@ def fit(folder: Path, clock: Stopwatch) -> Figures:
     """Weights of all features, with standard errors."""
     instance = Instance.read(folder)
     with clock.reported("construction"):
-        task, log = _task(instance), _log(instance)
+        task, log = task_of(instance), log_of(instance)
         model = hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0), planner="entropy")
     with clock.counted("fit"):
         fitted = hs.fit(model, log)
@@ -92,7 +92,7 @@ def people(folder: Path, clock: Stopwatch) -> Figures:
     """A temperature of everybody's own, with intervals; the first weight is known."""
     instance = Instance.read(folder)
     with clock.reported("construction"):
-        task, log = _task(instance), _log(instance)
+        task, log = task_of(instance), log_of(instance)
         reward = hs.LinearReward(fixed={"f0": float(instance.truth["weights"][0])})
         model = hs.SoftOptimalModel(task, reward, hs.PerSubject(), planner="entropy")
     with clock.counted("fit"):
@@ -159,7 +159,7 @@ def long_log(folder: Path, clock: Stopwatch) -> Figures:
     """Stream a log of millions into counts and fit them; beside it the fit of a log a thousandth as long."""
     instance = Instance.read(folder)
     with clock.reported("construction"):
-        task = _task(instance)
+        task = task_of(instance)
         model = hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0), planner="entropy")
     with clock.reported("reading of the short log"):
         short = _counted(folder / "short.parquet")
@@ -184,7 +184,7 @@ def _counted(path: Path) -> Any:  # noqa: ANN401 - whatever a counted log is
     return hs.read(path, **options)
 
 
-def _task(instance: Instance) -> hs.Task:
+def task_of(instance: Instance) -> hs.Task:
     """Build the task of an instance from a long table, as a user does."""
     names = [f"f{k}" for k in range(instance.features.shape[-1])]
     paid: Real = instance.features[instance.state, instance.action]
@@ -201,7 +201,8 @@ def _task(instance: Instance) -> hs.Task:
     )
 
 
-def _log(instance: Instance) -> hs.BehaviorLog:
+def log_of(instance: Instance) -> hs.BehaviorLog:
+    """Read the log of an instance."""
     return hs.read(pd.DataFrame(dict(instance.log)), next_state="next_state")
 
 

@@ -231,6 +231,8 @@ _FIGURES = {
     "share_inside_95_by_hessian": "{:.1%} inside those of the Hessian",
     "people_at_a_boundary": "{} people at a boundary",
     "correlation_with_truth": "r = {:.3f} with the truth",
+    "sd_of_people": "sd of people {:.3f}",
+    "effective_draws_per_s": "{:.3g} effective draws a second",
     "fit_over_fit_of_short_log": "fit {:.2f} times that of the short log",
     "note": "{}",
 }

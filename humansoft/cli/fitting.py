@@ -8,9 +8,10 @@ import typer
 
 from humansoft.checking import require_valid
 from humansoft.cli.files import require_free_folder
-from humansoft.cli.inputs import build_model, read_log_and_task
-from humansoft.cli.options import LogOptions, ModelOptions
+from humansoft.cli.inputs import build_model, estimation_of, read_log_and_task
+from humansoft.cli.options import EstimationOptions, LogOptions, ModelOptions
 from humansoft.cli.outcome import NOT_CONVERGED, NOT_IDENTIFIED, as_options
+from humansoft.cli.populations import describe_population, print_population
 from humansoft.cli.tables import counted, interval, labels, numbers, print_table, records
 from humansoft.cli.terminal import print_json, relative, say, working
 from humansoft.fit.fitting import fit
@@ -54,6 +55,7 @@ def run_fit(
     source: LogOptions,
     task_file: Path | None,
     hypothesis: ModelOptions,
+    estimation: EstimationOptions,
     seed: int | None,
     max_steps: int,
     allow_unidentified: bool,
@@ -61,17 +63,20 @@ def run_fit(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Fit, print and save; exit 4 if the optimum was not reached (the run is saved all the same)."""
+    """Fit, print and save; exit 4 without an optimum, or if chains have not mixed (the run is saved all the same)."""
     require_free_folder(folder, force)
+    options = estimation_of(estimation)
+    verb = "sampling: draw" if estimation.method == "posterior" else "fitting: step"
     with working("reading") as show:
         log, task = read_log_and_task(source, task_file)
         model = build_model(hypothesis, task)
         show("checking what the data can tell")
 
         def on_step(step: int, log_likelihood: float) -> None:
-            show(f"fitting: step {step}, log-likelihood {log_likelihood:,.2f}")
+            show(f"{verb} {step:,}, log-likelihood {log_likelihood:,.2f}")
 
-        fitted = fit(model, log, seed=seed, max_steps=max_steps, allow_unidentified=allow_unidentified, on_step=on_step)
+        options |= {"seed": seed, "max_steps": max_steps, "allow_unidentified": allow_unidentified}
+        fitted = fit(model, log, **options, progress=False, on_step=on_step)
         if folder is not None:
             show("saving")
             save(fitted, folder, overwrite=force)
@@ -98,6 +103,7 @@ def describe_fit(fitted: Fit) -> dict[str, object]:
         "bic": fitted.bic,
         "seed": fitted.seed,
         "versions": fitted.versions,
+        "population": None if fitted.population is None else describe_population(fitted.population),
         "summary": records(fitted.summary().assign(fixed=fitted.params["fixed"].to_numpy())),
     }
 
@@ -113,6 +119,8 @@ def print_fit(fitted: Fit, temperatures: bool = True) -> None:
     is_temperature = table["name"] == "temperature"
     is_choice = np.isin(table.index, np.arange(len(table))[fitted.model.table.choices])
     _print_weights("Reward", "weight", table[~is_temperature & ~is_choice])
+    if fitted.population is not None:
+        print_population(fitted.population)
     if temperatures:
         _print_temperatures(table[is_temperature])
     _print_weights("Choice (not planned with)", "term", table[is_choice])

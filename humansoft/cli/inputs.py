@@ -3,14 +3,16 @@
 import dataclasses
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from humansoft.catalogue.load import load_dataset, load_log
 from humansoft.choice import ActionBias, ChoiceTerm, Lapse, Stickiness
-from humansoft.cli.options import LogOptions, ModelOptions
+from humansoft.cli.options import EstimationOptions, LogOptions, ModelOptions
 from humansoft.data.log import BehaviorLog
 from humansoft.data.readers import read
 from humansoft.errors import Problems, UsageError, did_you_mean
+from humansoft.fit.fitting import METHODS
+from humansoft.fit.hierarchical import Integrate
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.planners import PLANNERS
@@ -18,7 +20,7 @@ from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.rewards.table import TableReward
 from humansoft.tasks.task import Task
-from humansoft.temperature import Fixed, PerGroup, PerSubject, Shared, Temperature
+from humansoft.temperature import ByFormula, Fixed, PerGroup, PerSubject, Shared, Temperature
 
 Choice = TypeVar("Choice", bound=str)
 RewardKind = Literal["linear", "state", "state_action"]
@@ -149,6 +151,24 @@ def build_model(options: ModelOptions, task: Task) -> SoftOptimalModel:
     return SoftOptimalModel(task, _reward(options, task), _temperature(options), planner, choice=_choice(options))
 
 
+def estimation_of(options: EstimationOptions) -> dict[str, Any]:
+    """Return how to estimate, as :func:`humansoft.fit` takes it; what was not given is left to its defaults.
+
+    Raises:
+        UsageError: a method that does not exist, or options that belong to another.
+    """
+    method = one_of("--method", options.method, METHODS)
+    belongs = {"integrate": "hierarchical", "draws": "posterior", "tune": "posterior", "chains": "posterior"}
+    given = {name: getattr(options, name) for name in belongs if getattr(options, name) is not None}
+    with Problems(f"--method {method}", UsageError) as problems:
+        for name in given:
+            if belongs[name] != method:
+                problems.add(f"--{name} belongs to --method {belongs[name]}")
+    if options.integrate is not None:
+        one_of("--integrate", options.integrate, get_args(Integrate))
+    return {"method": method, **given}
+
+
 def _columns_of(options: LogOptions) -> dict[str, Any]:
     """Return the columns that were named; "none" stands for no column."""
     columns: dict[str, Any] = {}
@@ -221,12 +241,15 @@ def _choice(options: ModelOptions) -> list[ChoiceTerm]:
 
 
 def _temperature(options: ModelOptions) -> Temperature:
-    kind = one_of("--temperature", options.temperature, _TEMPERATURES)
+    formula = options.temperature.strip().startswith("~")
+    kind = "formula" if formula else one_of("--temperature", options.temperature, _TEMPERATURES)
     with Problems(f"--temperature {kind}", UsageError) as problems:
         if (kind == "per_group") != (options.group is not None):
             problems.add("--temperature per_group and --group COLUMN need each other")
         if options.temperature_value is not None and kind != "fixed":
             problems.add("--temperature-value belongs to --temperature fixed")
+    if formula:
+        return ByFormula(options.temperature)
     if kind == "fixed":
         return Fixed(1.0 if options.temperature_value is None else options.temperature_value)
     if options.group is not None:

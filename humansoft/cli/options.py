@@ -8,6 +8,7 @@ import typer
 
 _COLUMNS = "Columns of LOG"
 _MODEL = "Model"
+_ESTIMATION = "Estimation"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what -o names.")]
@@ -41,6 +42,11 @@ def _column(role: str) -> Any:  # noqa: ANN401 - as typer.Option
 def _model(metavar: str, text: str) -> Any:  # noqa: ANN401
     """Declare an option of the model."""
     return typer.Option(metavar=metavar, help=text, rich_help_panel=_MODEL)
+
+
+def _estimation(metavar: str, text: str) -> Any:  # noqa: ANN401
+    """Declare an option of how parameters are estimated."""
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=_ESTIMATION)
 
 
 Planner = Annotated[str, _model("KIND", "How people plan: kl, entropy or boltzmann.")]
@@ -93,7 +99,12 @@ class ModelOptions:
         bool, typer.Option("--own-rewards", help="Everybody has weights of their own.", rich_help_panel=_MODEL)
     ] = False
     temperature: Annotated[
-        str, _model("KIND", "Whose temperature is whose: fixed, shared, per_subject or per_group.")
+        str,
+        _model(
+            "KIND",
+            "Whose temperature is whose: fixed, shared, per_subject, per_group, or a formula of people's columns: "
+            "'~ group + age'.",
+        ),
     ] = "per_subject"
     group: Annotated[str | None, _model("COLUMN", "Group column, for per_group.")] = None
     temperature_value: Annotated[float | None, _model("NUMBER", "The temperature, for fixed (default: 1).")] = None
@@ -102,3 +113,26 @@ class ModelOptions:
         list[str] | None,
         _model("TERMS", "Habits and slips: lapse, stickiness, action_bias, with commas; a known number as lapse=0.05."),
     ] = None
+
+
+@dataclass(frozen=True)
+class EstimationOptions:
+    """How parameters are estimated.
+
+    What is not given is ``None`` here: the defaults are those of :func:`humansoft.fit`.
+    """
+
+    method: Annotated[
+        str,
+        _estimation(
+            "NAME",
+            "maximum_likelihood: people one by one; hierarchical: from a population that is learned with them; "
+            "posterior: the same by NUTS, with priors.",
+        ),
+    ] = "maximum_likelihood"
+    integrate: Annotated[
+        str | None, _estimation("HOW", "For hierarchical: auto, quadrature or laplace (default: auto).")
+    ] = None
+    draws: Annotated[int | None, _estimation("NUMBER", "For posterior: draws of each chain (default: 1000).")] = None
+    tune: Annotated[int | None, _estimation("NUMBER", "For posterior: draws to adapt in before (default: 500).")] = None
+    chains: Annotated[int | None, _estimation("NUMBER", "For posterior: chains (default: 4).")] = None

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from humansoft.cli.option_groups import with_option_groups
 from humansoft.cli.options import (
     Counted,
+    EstimationOptions,
     Force,
     Json,
     LogOptions,
@@ -142,6 +143,7 @@ def split(
 def fit(
     source: LogOptions,
     hypothesis: ModelOptions,
+    estimation: EstimationOptions,
     task: TaskFile = None,
     seed: SomeSeed = None,
     max_steps: Annotated[int, typer.Option(min=1, help="Largest number of optimiser steps.")] = 200,
@@ -154,10 +156,10 @@ def fit(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Fit a model to a log by maximum likelihood and save the run."""
+    """Fit a model to a log and save the run."""
     with working("starting"):
         from humansoft.cli.fitting import run_fit
-    run_fit(source, task, hypothesis, seed, max_steps, allow_unidentified, output, force, json)
+    run_fit(source, task, hypothesis, estimation, seed, max_steps, allow_unidentified, output, force, json)
 
 
 @app.command()

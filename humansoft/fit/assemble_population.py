@@ -52,6 +52,14 @@ class People:
     terms: pd.DataFrame
     notes: tuple[str, ...] = ()
 
+    def training(self) -> TrainingData:
+        """Return what a fit keeps of the log, what explains people's temperatures beside what is known of them."""
+        training, covariates = training_data(self.likelihood, self.log), self.covariates
+        known = training.participants.reindex(list(covariates.index))
+        known.index.name = training.participants.index.name
+        fresh = covariates[[name for name in covariates.columns if name not in known.columns]]
+        return replace(training, participants=known.join(fresh))
+
 
 def assemble_population(
     people: People, best: PopulationMaximum, integration: Integration, seed: int | None, known: Population | None = None
@@ -98,7 +106,7 @@ def assemble_population(
         status=_status(settled, found),
         notes=(*_notes(population, mixed), *_runaway_notes(mixed, found), *people.notes),
         history=pd.DataFrame({"step": np.arange(1, len(best.history) + 1), "log_likelihood": best.history}),
-        training=_with_covariates(training_data(likelihood, people.log), people.covariates),
+        training=people.training(),
         seed=seed,
         versions=dict(versions()),
         population=population,
@@ -121,14 +129,6 @@ def _runaway_notes(mixed: Mixed, found: Uncertainty) -> list[str]:
         "looks perfectly rational (or perfectly random). Their intervals are one-sided, and no contrast with them has "
         "one; collect decisions that can go wrong, or use method='posterior', whose prior keeps them finite"
     ]
-
-
-def _with_covariates(training: TrainingData, covariates: pd.DataFrame) -> TrainingData:
-    """Keep what explains people's temperatures beside what is known of them."""
-    known = training.participants.reindex(list(covariates.index))
-    known.index.name = training.participants.index.name
-    fresh = covariates[[name for name in covariates.columns if name not in known.columns]]
-    return replace(training, participants=known.join(fresh))
 
 
 def _person_vector(likelihood: AbstractLikelihood, mixed: Mixed, full: Real, posterior: Posterior) -> Real:

@@ -7,7 +7,7 @@ fit, at :func:`probes`.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -67,11 +67,9 @@ class Pieces:
     def weights(self) -> Weights:
         """The weights of every point."""
         local = 2 * (self.points / WIDTH - self._number) - 1
-        to_coefficients = np.linalg.inv(chebyshev.chebvander(_points(), NODES - 1))
         basis = chebyshev.chebvander(local, NODES - 1)
-        slope, bend = (chebyshev.chebder(to_coefficients, order, scl=2 / WIDTH) for order in (1, 2))
-        value: Real = basis @ to_coefficients
-        return Weights(value, (basis[:, :-1] @ slope).astype(np.float64), (basis[:, :-2] @ bend).astype(np.float64))
+        value, slope, bend = _from_values()
+        return Weights(basis @ value, basis[:, :-1] @ slope, basis[:, :-2] @ bend)
 
     @cached_property
     def _number(self) -> Index:
@@ -89,6 +87,14 @@ def probes(number: int) -> Real:
     local = np.array([-0.999, -0.62, 0.0, 0.78, 0.999])  # none of them is near a node
     found: Real = (number + 0.5 + local / 2) * WIDTH
     return found
+
+
+@cache
+def _from_values() -> tuple[Real, Real, Real]:
+    """Return the matrices from values at the nodes to the coefficients of the polynomial and its two derivatives."""
+    value: Real = np.linalg.inv(chebyshev.chebvander(_points(), NODES - 1)).astype(np.float64)
+    slope, bend = (chebyshev.chebder(value, order, scl=2 / WIDTH).astype(np.float64) for order in (1, 2))
+    return value, slope, bend
 
 
 def _points() -> Real:

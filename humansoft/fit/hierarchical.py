@@ -80,8 +80,9 @@ def personal(model: SoftOptimalModel) -> SoftOptimalModel:
         own.temperature = PerSubject()
         return own
     raise UsageError(
-        f"method='hierarchical' needs people who differ, and {model.temperature!r} gives everybody the same: use "
-        "temperature=PerSubject(), PerGroup(column) (one mean a group) or a formula such as '~ group + age'"
+        f"method='hierarchical' needs people who differ (so does 'posterior'), and {model.temperature!r} gives "
+        "everybody the same: use temperature=PerSubject(), PerGroup(column) (one mean a group) or a formula such as "
+        "'~ group + age'"
     )
 
 
@@ -109,6 +110,12 @@ def require_population(bound: SoftOptimalModel) -> None:
         )
 
 
+def own_rows(bound: SoftOptimalModel) -> list[Parameter]:
+    """Return what the first person has alone, to be learned [K]; everybody has the same."""
+    first = bound.subjects.values[0]
+    return [row for row in bound.table.rows if row.level == "subject" and row.fixed is None and row.label == first]
+
+
 def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool) -> Mixed:
     """Say what the population of a bound model's people is.
 
@@ -117,8 +124,7 @@ def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool) -> Mix
         terms: [B, p] what explains the mean log temperatures.
         deviate: whether people deviate from what covariates say.
     """
-    people = bound.subjects.values
-    own = [row for row in bound.table.rows if row.level == "subject" and row.fixed is None and row.label == people[0]]
+    people, own = bound.subjects.values, own_rows(bound)
     shared = tuple(row for row in bound.table.rows if row.kind == "reward" and row.level == "shared")
     coefficients, blocks = [], []
     for place, row in enumerate(own):

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.errors import UsageError, did_you_mean
-from humansoft.temperature import Temperature, temperature_record
+from humansoft.temperature import ByFormula, PerGroup, Temperature, temperature_record
 
 Real = npt.NDArray[np.float64]
 Integration = Literal["none", "laplace", "quadrature", "nuts"]
@@ -23,7 +23,8 @@ class Population:
             name) standard deviations of the deviations; estimate, std_error, ci_low, ci_high, unit, fixed.
         covariance: [P, P] of these, in the same order; standard deviations as logarithms.
         design: [B, p] what multiplies the coefficients of the log temperature, one row a person.
-        evidence: log marginal likelihood of each person, the person's own parameters integrated out.
+        evidence: log marginal likelihood of each person, the person's own parameters integrated out; of draws ("nuts"),
+            at the posterior mean of the population's parameters.
         integration: how: "quadrature" (adaptive Gauss-Hermite), "laplace", "nuts", or "none" (no deviations).
         temperature: what explains people's mean log temperatures: one mean, one a group, or a formula.
         integration_error: how much the log marginal likelihood changes with twice the nodes, in nats; nan where it
@@ -50,6 +51,13 @@ class Population:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def formula(self) -> str:
+        """What explains the mean log temperature, as a formula."""
+        if isinstance(self.temperature, PerGroup):
+            return f"~ 0 + {self.temperature.column}"
+        return self.temperature.formula if isinstance(self.temperature, ByFormula) else "~ 1"
 
     @property
     def sd(self) -> "pd.Series[float]":

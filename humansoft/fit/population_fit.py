@@ -2,9 +2,11 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.assemble_population import People, assemble_population
@@ -12,21 +14,26 @@ from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
     NODES,
     Integrate,
+    PopulationMaximum,
     by_laplace,
     by_quadrature,
     integration_of,
     mixed_of,
+    own_rows,
     personal,
     require_population,
     start_of,
 )
 from humansoft.fit.identification import identified
 from humansoft.fit.interpolated_likelihood import likelihood_of
+from humansoft.fit.mixed import Mixed
 from humansoft.fit.point import maximise
+from humansoft.fit.population import Integration
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
+from humansoft.solvers.expansion import Observations
 from humansoft.temperature import Fixed, Shared
 
 Real = npt.NDArray[np.float64]
@@ -49,29 +56,76 @@ def population_fit(
     What everybody shares has to be identified by all people together; of a person's own parameters the population
     tells what the person's decisions do not.
     """
+    problem = population_problem(model, log, deviate, seed, max_steps, allow_unidentified)
+    best, integration = population_maximum(problem, integrate, on_step)
+    return assemble_population(problem.people, best, integration, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationProblem:
+    """A population to be learned of, and where to start.
+
+    Attributes:
+        people: who they are, each with parameters of their own.
+        mixed: where these come from.
+        decisions: [B] weighted decisions of each person.
+        alike: the model in which people do not differ, at its most likely parameters.
+        seen: what was decided, as that model sees it.
+        start: [P] the population's parameters if everybody were alike.
+    """
+
+    people: People
+    mixed: Mixed
+    decisions: Real
+    alike: SoftOptimalModel
+    seen: Observations
+    start: Real
+
+
+def population_problem(
+    model: SoftOptimalModel, log: BehaviorLog, deviate: bool, seed: int | None, max_steps: int, allow_unidentified: bool
+) -> PopulationProblem:
+    """Say what the population of a checked log's people is, and find where everybody is alike.
+
+    Raises:
+        UsageError: nothing differs between people.
+        ModelError: a population that would be arbitrary.
+        IdentificationError: what people share is not identified by all of them together.
+    """
     bound = personal(model).bind(log)
     require_population(bound)
     covariates = covariates_of(model.temperature, log, bound.subjects.values)
     terms = design_of(model.temperature, covariates)
     mixed = mixed_of(bound, terms, deviate)
     alike = _alike(bound).bind(log)
-    report = identified(likelihood_of(alike, alike.observe(log)), seed or 0)
+    observed = alike.observe(log)
+    report = identified(likelihood_of(alike, observed), seed or 0)
     if not allow_unidentified:
         report.require()
     _, together, _ = maximise(alike, log, max_steps, None)
     likelihood = likelihood_of(bound, bound.observe(log))
     seen = likelihood.observations
-    decisions = np.bincount(seen.person, seen.weight, len(bound.subjects)).astype(np.float64)
-    integration = integration_of(mixed, decisions, integrate)
-    start = start_of(mixed, together[: len(mixed.shared)], _typical(bound, alike, together))
-    profiles = profiles_of(likelihood)
+    return PopulationProblem(
+        people=People(likelihood, log, model.temperature, covariates, terms, report.notes),
+        mixed=mixed,
+        decisions=np.bincount(seen.person, seen.weight, len(bound.subjects)).astype(np.float64),
+        alike=alike.at(torch.from_numpy(together)),
+        seen=observed,
+        start=start_of(mixed, together[: len(mixed.shared)], _typical(bound, alike, together)),
+    )
+
+
+def population_maximum(
+    problem: PopulationProblem, integrate: Integrate, on_step: OnStep | None
+) -> tuple[PopulationMaximum, Integration]:
+    """Maximise the likelihood of a population, and say how people's deviations were integrated out."""
+    mixed, total = problem.mixed, float(problem.decisions.sum())
+    integration = integration_of(mixed, problem.decisions, integrate)
+    profiles = profiles_of(problem.people.likelihood)
     if integration == "laplace":
-        best = by_laplace(profiles, mixed, float(decisions.sum()), start, on_step)
-    else:
-        num_nodes = NODES[mixed.num_deviations]
-        best = by_quadrature(profiles, mixed, float(decisions.sum()), start, num_nodes, on_step)
-    people = People(likelihood, log, model.temperature, covariates, terms, report.notes)
-    return assemble_population(people, best, integration, seed)
+        return by_laplace(profiles, mixed, total, problem.start, on_step), integration
+    num_nodes = NODES[mixed.num_deviations]
+    return by_quadrature(profiles, mixed, total, problem.start, num_nodes, on_step), integration
 
 
 def _alike(bound: SoftOptimalModel) -> SoftOptimalModel:
@@ -87,6 +141,4 @@ def _alike(bound: SoftOptimalModel) -> SoftOptimalModel:
 def _typical(bound: SoftOptimalModel, alike: SoftOptimalModel, together: Real) -> Real:
     """Return the own parameters [K] of a person who is like all others together."""
     values = {row.name: value for row, value in zip(alike.table.rows, together, strict=True)}
-    first = bound.subjects.values[0]
-    own = [row for row in bound.table.rows if row.level == "subject" and row.fixed is None and row.label == first]
-    return np.array([values[row.name] for row in own], dtype=np.float64)
+    return np.array([values[row.name] for row in own_rows(bound)], dtype=np.float64)

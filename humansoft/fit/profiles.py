@@ -54,6 +54,11 @@ class Profiles(ABC):
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives."""
 
+    def value_and_scores(self, shared: Real, own: Real) -> tuple[Real, Scores] | None:
+        """Return both at once, or ``None`` where somebody has no solution."""
+        value = self.value(shared, own)
+        return (value, self.scores(shared, own)) if np.isfinite(value).all() else None
+
     @abstractmethod
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by a person's own parameters [B, Q, K, K]."""
@@ -86,7 +91,19 @@ class TemperatureProfiles(Profiles):
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives; by temperature, those of the interpolation."""
         pieces = self._pieces(own)
-        slope = self._interpolated(pieces, self._known(pieces, shared), pieces.weights.slope, own)
+        return self._scores(pieces, self._known(pieces, shared), shared, own)
+
+    def value_and_scores(self, shared: Real, own: Real) -> tuple[Real, Scores] | None:
+        """Return both at once, or ``None`` where somebody has no solution."""
+        pieces = self._pieces(own)
+        decided = self._decided(pieces, shared)
+        if decided is None:
+            return None
+        value = self._interpolated(pieces, decided, pieces.weights.value, own)[..., 0]
+        return value, self._scores(pieces, decided, shared, own)
+
+    def _scores(self, pieces: Pieces, decided: Real, shared: Real, own: Real) -> Scores:
+        slope = self._interpolated(pieces, decided, pieces.weights.slope, own)
         by_shared = np.zeros((*own.shape[:2], self.likelihood.num_shared))
         if by_shared.size:
             tables = np.stack([self._scored_on(number, shared) for number in pieces.used])

@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,11 @@ class FitStatus(enum.Enum):
     MAX_STEPS = (
         "Stopped at the step limit before the optimum: raise max_steps, and look at the estimates that grew large."
     )
+    MIXED = "Converged: the chains have mixed (R-hat below 1.01, no divergences)."
+    NOT_MIXED = (
+        "The chains have not mixed (R-hat of 1.01 or more, or divergences): their draws are not the posterior. Raise "
+        "tune and draws; if it stays, look at what the data leave open (identify) and at the prior."
+    )
 
 
 _SHOWN = {"log_temperature": "temperature", "logit_lapse": "lapse"}
@@ -61,6 +67,12 @@ def _same_model(one: SoftOptimalModel, other: SoftOptimalModel) -> bool:
         and ours.keys() == theirs.keys()
         and all(torch.equal(ours[name], theirs[name]) for name in ours)
     )
+
+
+def _same_draws(one: Any, other: Any) -> bool:  # noqa: ANN401 - arviz.InferenceData, an optional library
+    if one is None or other is None:
+        return one is other
+    return bool(one.groups() == other.groups() and all(one[group].equals(other[group]) for group in one.groups()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +117,7 @@ class Fit:
         seed: seed the fit was given.
         versions: versions of the libraries that produced it.
         population: what a population model says of the people behind these; ``None`` for people one by one.
+        posterior: draws of a fit by ``method="posterior"``, as ``arviz.InferenceData``; ``None`` for other fits.
     """
 
     model: SoftOptimalModel
@@ -120,6 +133,7 @@ class Fit:
     seed: int | None
     versions: dict[str, str] = field(default_factory=dict)
     population: Population | None = None
+    posterior: Any = None
 
     @property
     def subjects(self) -> Labels:
@@ -128,8 +142,8 @@ class Fit:
 
     @property
     def converged(self) -> bool:
-        """True when the optimiser reached an optimum (boundary cases included)."""
-        return self.status is not FitStatus.MAX_STEPS
+        """True when the optimiser reached an optimum (boundary cases included), or chains have mixed."""
+        return self.status not in (FitStatus.MAX_STEPS, FitStatus.NOT_MIXED)
 
     @property
     def message(self) -> str:
@@ -223,6 +237,7 @@ class Fit:
             and all(_same(ours[kind], theirs[kind]) for kind in ours)
             and all(_same(getattr(self.training, f), getattr(other.training, f)) for f in _TRAINING)
             and _same_model(self.model, other.model)
+            and _same_draws(self.posterior, other.posterior)
         )
 
     __hash__ = None  # type: ignore[assignment]

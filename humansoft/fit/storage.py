@@ -1,4 +1,4 @@
-"""Runs on disk: a fit as a folder of JSON, Parquet and safetensors (never pickle)."""
+"""Runs on disk: a fit as a folder of JSON, Parquet, safetensors and, for draws, netCDF (never pickle)."""
 
 import dataclasses
 import hashlib
@@ -21,6 +21,7 @@ from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.stored_covariances import covariance_tensors, read_covariances
 from humansoft.fit.stored_parts import choice_of, choice_record, reward_of, reward_record
 from humansoft.fit.stored_population import population_tables, population_tensors, read_population
+from humansoft.fit.stored_posterior import read_posterior, write_posterior
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter, Parameters
 from humansoft.solvers.exact import SAMPLED_SOLVERS
@@ -67,6 +68,7 @@ def load(path: str | Path) -> Fit:
     Raises:
         RunError: no run there, a file is missing or was edited, or it is of another format; all
             problems at once.
+        NotAvailableError: the run holds draws of a posterior, and ArviZ is not installed.
     """
     path = Path(path)
     if not (path / "fit.json").is_file():
@@ -92,6 +94,7 @@ def _write(fit: Fit, folder: Path) -> None:
         table.rename(columns=str).to_parquet(folder / f"{name}.parquet", index=False)
     tensors = _tensors(fit.model) | covariance_tensors(fit.covariances) | population_tensors(fit.population)
     save_file(tensors, folder / "tensors.safetensors")
+    write_posterior(fit.posterior, folder)
     record = _record(fit)
     record["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
     record["checksum"] = _checksum(record)
@@ -196,6 +199,7 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
         seed=record["seed"],
         versions=record["versions"],
         population=read_population(record["population"], tables, tensors, model.subjects.values),
+        posterior=read_posterior(path),
     )
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from analysis.benchmarks.instances import Instance
 from analysis.benchmarks.limits import Machine
+from analysis.benchmarks.population import WORKLOADS as POPULATIONS
 from analysis.benchmarks.processes import Caps, measure
 from analysis.benchmarks.reference import Problem
+from analysis.benchmarks.sampling import effective_size
 from analysis.benchmarks.table import Row, markdown
 from analysis.benchmarks.training import Training, Watch
 from analysis.benchmarks.workloads import WORKLOADS
@@ -105,9 +107,33 @@ def test_a_process_that_fails_or_takes_too_long_is_told_and_not_raised(tmp_path:
     assert heavy.failure == "stopped at 0.01 GB"
 
 
+@pytest.mark.slow
+def test_populations_are_learned_and_sampled_in_turn(tmp_path: Path) -> None:
+    rows, _ = run(tmp_path, module="population")
+    systems = ["humansoft", "humansoft Laplace-EM", "humansoft NUTS"]
+    assert list(rows) == [("population_30", system) for system in (*systems, "physical limit")]
+    for system in systems:
+        assert rows["population_30", system]["detail"]["status"] == "ok"
+        assert rows["population_30", system]["detail"]["figures"]["sd_of_people"] > 0
+    assert rows["population_30", "humansoft NUTS"]["detail"]["figures"]["effective_draws"] > 10
+
+
+def test_effective_draws_are_those_of_theory_and_of_arviz() -> None:
+    import arviz as az
+
+    generator, stays = np.random.default_rng(1), 0.8
+    draws = np.empty((4, 20_000))
+    draws[:, 0] = generator.standard_normal(4) / np.sqrt(1 - stays**2)
+    for place in range(1, draws.shape[1]):
+        draws[:, place] = stays * draws[:, place - 1] + generator.standard_normal(4)
+    assert effective_size(draws) == pytest.approx(draws.size * (1 - stays) / (1 + stays), rel=0.1)
+    assert effective_size(draws) == pytest.approx(float(az.ess(draws, method="mean")), rel=0.02)  # type: ignore[no-untyped-call]
+
+
 def test_names_are_unique_and_every_module_is_there() -> None:
-    assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
-    for workload in WORKLOADS:
+    everything = (*WORKLOADS, *POPULATIONS)
+    assert len({workload.name for workload in everything}) == len(everything)
+    for workload in everything:
         assert workload.systems[0].name == "humansoft"
         assert len({system.name for system in workload.systems}) == len(workload.systems)
         for system in workload.systems:

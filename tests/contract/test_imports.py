@@ -11,7 +11,20 @@ import pytest
 import humansoft as hs
 
 INIT = Path(hs.__file__)
-HEAVY = ["torch", "pandas", "numpy", "pytorch_lightning", "matplotlib", "gymnasium", "sklearn", "scipy"]
+HEAVY = [
+    *(
+        "torch",
+        "pandas",
+        "numpy",
+        "pytorch_lightning",
+        "matplotlib",
+        "gymnasium",
+        "sklearn",
+        "scipy",
+        "arviz",
+        "nutpie",
+    ),
+]
 
 
 def run(code: str) -> str:
