@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.fit.identification import identify as identify
     from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
     from humansoft.fit.learner import SoftOptimalLearner as SoftOptimalLearner
+    from humansoft.fit.profile_likelihood import profile as profile
     from humansoft.fit.result import Fit as Fit
     from humansoft.fit.storage import load as load
     from humansoft.fit.storage import save as save
@@ -110,6 +111,7 @@ _HOME = {
     "plan": "planning",
     "plan_in": "planning",
     "predict": "evaluate.predict",
+    "profile": "fit.profile_likelihood",
     "read": "data.readers",
     "save": "fit.storage",
     "score": "evaluate.scores",

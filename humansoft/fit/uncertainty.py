@@ -26,7 +26,7 @@ from torch import Tensor
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import NotAvailableError, did_you_mean
 from humansoft.fit.arrow import ArrowMatrix, BlockCovariance, inverse
-from humansoft.fit.intervals import MIN_EPISODES, Clusters
+from humansoft.fit.intervals import FEWEST_EPISODES, Clusters
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.parameters import Parameters
 
@@ -187,8 +187,10 @@ def _sandwich(
             f"clustering by subject needs more subjects than the {needed} parameters they share, there are "
             f"{len(clusters)}; use 'sandwich_by_episode' or 'hessian'"
         )
-    if by == "episode" and len(clusters) < MIN_EPISODES:
-        return f"clustering by episode needs at least {MIN_EPISODES} episodes, there are {len(clusters)}; use 'hessian'"
+    if by == "episode" and len(clusters) < FEWEST_EPISODES:
+        return (
+            f"clustering by episode needs at least {FEWEST_EPISODES} episodes, there are {len(clusters)}; use 'hessian'"
+        )
     found = bread.around(meat)
     if needed and _smallest_share(over.T @ found.times(over), over.T @ bread.times(over)) < _DEGENERATE:
         return (

@@ -38,12 +38,12 @@ def coverage(low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> float:  # 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("own_rewards", [False, True])
-@pytest.mark.parametrize("episodes", [5, 10, 15, 30])
+@pytest.mark.parametrize("episodes", [5, 10, 20, 25, 40])
 def test_default_intervals_of_a_person_cover_95_percent(episodes: int, own_rewards: bool) -> None:
     fit, truth, names = fitted(episodes, own_rewards)
     rows = fit.params.loc[names]
-    # 10 episodes are enough for one parameter, and one more for each further one
-    by_episode = episodes > (10 if own_rewards else 9)
+    # 20 episodes are enough for one parameter, and one more for each further one
+    by_episode = episodes > (20 if own_rewards else 19)
     assert set(rows["std_error_kind"]) == {"sandwich_by_episode" if by_episode else "hessian"}
     found = coverage(rows["ci_low"].to_numpy(), rows["ci_high"].to_numpy(), truth)
     assert 0.93 <= found <= 0.97
