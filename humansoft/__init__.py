@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.evaluate.predict import predict as predict
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
+    from humansoft.fit.bootstrap import bootstrap as bootstrap
     from humansoft.fit.fitting import fit as fit
     from humansoft.fit.identification import identify as identify
     from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
@@ -94,6 +95,7 @@ _HOME = {
     "TemperaturePolicy": "solvers.temperature_policy",
     "ValueIteration": "solvers.fixed_point",
     "block": "tasks.changes",
+    "bootstrap": "fit.bootstrap",
     "check": "checking",
     "compare": "evaluate.compare",
     "counterfactual": "evaluate.counterfactual",

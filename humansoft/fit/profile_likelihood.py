@@ -28,9 +28,9 @@ from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
 
-_MOST_WIDENINGS = 30  # of a search that starts a standard error away and goes twice as far each time
 _FAR = 1e4  # times the size of a weight that matters: beyond, more of it changes nothing
-_PRECISION = 1e-7  # of a bound, relative to the distance from the estimate
+_PRECISION = 1e-7  # of a bound, in units of a log temperature or of a weight that matters
+_LIKELY = 5.0  # nats below the maximum
 _MOST_ROUNDS, _BETTER = 3, 1e-8  # nats: towards a limit, a better point than the fit's may be found on the way
 _OUTSIDE = 10.0  # roots of the deviance: far enough to be outside of any interval
 
@@ -140,12 +140,17 @@ class _Profile:
     likelihood: AbstractLikelihood
     place: int
     max_steps: int
-    _full: Real = field(init=False)
     _best: float = field(init=False)
+    _size: float = field(init=False)
+    _seen: dict[float, tuple[float, Real]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin at the estimates."""
         self._best = self.fit.log_likelihood
+        full = self.fit.params["estimate"].to_numpy(dtype=float)
+        self._seen = {float(full[self.place]): (self._best, full)}
+        row = self.fit.model.table.rows[self.place]
+        self._size = 1.0 if row.kind == "log_temperature" else 1 / row.scale
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return the ends of the interval, infinite where there is none."""
@@ -154,7 +159,6 @@ class _Profile:
         if edge == "both":
             return -np.inf, np.inf
         if edge:  # one-sided, from the limit itself
-            self._full = self.fit.params["estimate"].to_numpy(dtype=float)
             self._value(self._limits()[0 if edge == "lower" else 1])
         drop = float(chi2.ppf(2 * level - 1 if edge else level, 1)) / 2
         ends = -np.inf, np.inf
@@ -169,27 +173,25 @@ class _Profile:
 
     def _bound(self, estimate: float, away: int, goal: float) -> float:
         """Return where the profile falls to a goal on one side, infinite if it does nowhere."""
-        self._full = self.fit.params["estimate"].to_numpy(dtype=float)
         end = self._limits()[(away + 1) // 2]
+        usual = max(abs(estimate), self._size)
         spread = float(self.fit.params["std_error"].iloc[self.place])
-        step = spread if np.isfinite(spread) and spread > 0 else max(abs(estimate), 1.0) / 4
+        step = spread if 0 < spread < usual else usual  # not the one of a direction that is all but flat
         near, far = estimate, estimate
-        for _ in range(_MOST_WIDENINGS):
-            far = min(far + step, end) if away > 0 else max(far - step, end)
-            if self._value(far) < goal:
-                break
+        while self._value(far) >= goal:
             if far == end:
                 return away * np.inf
-            near, step = far, 2 * step
+            near = far
+            far = min(far + step, end) if away > 0 else max(far - step, end)
+            step *= 2
 
         def above(value: float) -> float:
             # nearly linear in the value, where the log-likelihood itself is nearly quadratic
-            deviance = 2 * (best - self._value(value))
-            return float(np.sqrt(max(deviance, 0.0))) - root
+            return float(np.sqrt(max(2 * (best - self._value(value)), 0.0))) - root
 
         best = self._best
         root = float(np.sqrt(2 * (best - goal)))
-        return float(brentq(above, near, far, xtol=_PRECISION * max(abs(far - estimate), 1e-12), rtol=1e-12))
+        return float(brentq(above, near, far, xtol=_PRECISION * self._size)) if near != far else estimate
 
     def _limits(self) -> tuple[float, float]:
         """Return how far a parameter can go: until behavior is at its limits."""
@@ -197,23 +199,29 @@ class _Profile:
         if row.kind == "log_temperature":
             limits = limit_temperatures(self.fit.model)
             return limits["lower"], limits["upper"]
-        far = _FAR * max(abs(float(self.fit.params["estimate"].iloc[self.place])), 1 / row.scale)
+        far = _FAR * max(abs(float(self.fit.params["estimate"].iloc[self.place])), self._size)
         return -far, far
 
     def _value(self, value: float) -> float:
         """Return the profile log-likelihood at a value; far down where the problem has no solution."""
+        if value not in self._seen:
+            self._seen[value] = self._maximised(value)
+            self._best = max(self._best, self._seen[value][0])
+        return max(self._seen[value][0], self.fit.log_likelihood - _OUTSIDE**2 / 2)
+
+    def _maximised(self, value: float) -> tuple[float, Real]:
+        """Return the log-likelihood with the parameter held at a value, and the parameters that reach it."""
         bound = self.likelihood.model
         bound.table, factor = self._held(value)
-        start = self._full.copy()
+        # From the nearest value that was likely: in unlikely ones, others may be at limits that they do not leave.
+        likely = [v for v in self._seen if self._seen[v][0] > self.fit.log_likelihood - _LIKELY]
+        start = self._seen[min(likely, key=lambda v: abs(v - value))][1].copy()
         start[self.place] = value * factor
         try:
-            found, full, _ = maximise(bound, self.log, self.max_steps, None, start, before=self.likelihood)
+            self.likelihood, full, _ = maximise(bound, self.log, self.max_steps, None, start, before=self.likelihood)
         except SolveError:
-            return self.fit.log_likelihood - _OUTSIDE**2 / 2
-        self._full, self.likelihood = full, found
-        reached = found.value(torch.from_numpy(full))
-        self._best = max(self._best, reached)
-        return max(reached, self.fit.log_likelihood - _OUTSIDE**2 / 2)
+            return -np.inf, start
+        return self.likelihood.value(torch.from_numpy(full)), full
 
     def _held(self, value: float) -> tuple[Parameters, float]:
         """Return the fit's parameters with one held at a value, and what that value is multiplied by.

@@ -52,8 +52,9 @@ def values(num_features: int) -> Array:
 
 def jacobian(task: hs.Task, heats: bool) -> Array:
     """d log pi by weights, and by the log temperature where it is free."""
-    found = everything(task).jacobian(torch.from_numpy(values(len(task.feature_names))))
-    return found if heats else found[:, :-1]
+    found: Array = everything(task).jacobian(torch.from_numpy(values(len(task.feature_names))))
+    kept: Array = found if heats else found[:, :-1]
+    return kept
 
 
 def by_discount(task: hs.Task) -> Array:
@@ -71,7 +72,7 @@ def by_discount(task: hs.Task) -> Array:
 
 def nullity(matrix: Array) -> int:
     sizes = np.linalg.svd(matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-12), compute_uv=False)
-    return matrix.shape[1] - int((sizes > _TOLD * sizes[0]).sum())
+    return int(matrix.shape[1]) - int((sizes > _TOLD * sizes[0]).sum())
 
 
 @pytest.mark.parametrize(("heats", "flat"), [(False, 1), (True, 2)])
