@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
     from humansoft.fit.bootstrap import bootstrap as bootstrap
+    from humansoft.fit.discounts import discount_profile as discount_profile
     from humansoft.fit.fitting import fit as fit
     from humansoft.fit.identification import identify as identify
     from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
@@ -99,6 +100,7 @@ _HOME = {
     "check": "checking",
     "compare": "evaluate.compare",
     "counterfactual": "evaluate.counterfactual",
+    "discount_profile": "fit.discounts",
     "episode_log_probs": "evaluate.episodes",
     "expected_steps": "solvers.occupancy",
     "fit": "fit.fitting",

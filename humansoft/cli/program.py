@@ -31,6 +31,7 @@ from humansoft.cli.options import (
 )
 from humansoft.cli.outcome import print_json_error, report_error
 from humansoft.cli.terminal import say, working
+from humansoft.cli.uncertainty_commands import bootstrap, profile, profile_discount
 from humansoft.errors import HumansoftError
 
 
@@ -205,6 +206,10 @@ def compare(
     with working("starting"):
         from humansoft.cli.runs import run_compare
     run_compare(run, by, output, force, json)
+
+
+for _command in (profile, bootstrap, profile_discount):
+    app.command()(_command)
 
 
 @app.command()

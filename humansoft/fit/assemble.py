@@ -13,6 +13,7 @@ import torch
 from humansoft.data.counts import tally
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.boundary import Boundary
+from humansoft.fit.farming import farming_note
 from humansoft.fit.identification import Identification
 from humansoft.fit.interpolated_likelihood import TOLERANCE, InterpolatedLikelihood
 from humansoft.fit.intervals import Clusters
@@ -51,6 +52,7 @@ def assemble(
         *_boundary_notes(params, bound),
         *report.notes,
         *_interpolation_note(likelihood, full),
+        farming_note(likelihood, full, boundary.kind == ""),
         clusters.explained(table, params["std_error_kind"].tolist(), log.counted),
     ]
     return Fit(

@@ -90,10 +90,13 @@ def test_a_known_reward_leaves_each_person_a_likelihood_of_one_number(people: tu
         table = plans.log_policy.numpy().reshape(len(grid), len(task.states), -1)
         value = (table[:, mine["state"], mine["action"]] * mine["weight"].to_numpy()).sum(axis=1)
         best = -minimize(
-            lambda v, mine=mine: -float(  # type: ignore[misc]
-                hs.plan(task, {"goal": 1.0, "lava": -1.5}, float(np.exp(v[0])))
-                .log_policy.numpy()[mine["state"], mine["action"]]
-                @ mine["weight"].to_numpy()
+            lambda v, mine=mine: (
+                -float(  # type: ignore[misc]
+                    hs.plan(task, {"goal": 1.0, "lava": -1.5}, float(np.exp(v[0]))).log_policy.numpy()[
+                        mine["state"], mine["action"]
+                    ]
+                    @ mine["weight"].to_numpy()
+                )
             ),
             [fit.params.loc[("log_temperature", who), "estimate"]],
             method="Nelder-Mead",
