@@ -52,7 +52,7 @@ def assemble(
         *_boundary_notes(params, bound),
         *report.notes,
         *_interpolation_note(likelihood, full),
-        farming_note(likelihood, full, boundary.kind == ""),
+        farming_note(likelihood, full, boundary),
         clusters.explained(table, params["std_error_kind"].tolist(), log.counted),
     ]
     return Fit(

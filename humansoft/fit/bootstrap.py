@@ -147,20 +147,20 @@ def _fitted(fit: Fit, resampled: _Resampled, part: Index, max_steps: int) -> tup
     run_trainer(learner, OneStep())
     full = learner.full.detach().numpy().copy()
     done = is_optimum(objective, full)
-    full = full.reshape(len(part), -1)
-    if fit.model.table.mean_zero is not None:
-        full = _relative(fit, full, resampled.people[part])
-    table = fit.model.table
-    heats = table.is_temperature & table.free
+    full, table = full.reshape(len(part), -1), fit.model.table
     away = full - reward_scale(fit.model)
-    full = np.where(heats & (np.abs(away) > _AT_LIMIT), np.sign(away) * np.inf, full)
+    at_limit = table.is_temperature & table.free & (np.abs(away) > _AT_LIMIT)
+    if table.mean_zero is not None:
+        full = _relative(fit, full, resampled.people[part], at_limit)
+    full = np.where(at_limit, np.sign(away) * np.inf, full)
     return np.where(objective.informed, full, np.nan), done
 
 
-def _relative(fit: Fit, full: Real, people: Real) -> Real:
-    """Give all draws [draws, P] the unit of the fit: the average of the people who are drawn is 1."""
+def _relative(fit: Fit, full: Real, people: Real, at_limit: npt.NDArray[np.bool_]) -> Real:
+    """Give all draws [draws, P] the unit of the fit: the average of those drawn, but for people at a limit, is 1."""
     table, directions = fit.model.table, Directions(fit.model)
     assert table.mean_zero is not None
-    drawn = np.stack([directions.summed(one) for one in people]) * (table.mean_zero > 0)
-    shift = (drawn * full).sum(axis=1, keepdims=True) / drawn.sum(axis=1, keepdims=True)
-    return np.where(table.is_temperature, full - shift, full * np.exp(-shift))
+    drawn = np.stack([directions.summed(one) for one in people]) * (table.mean_zero > 0) * ~at_limit
+    shift = (drawn * full).sum(axis=1, keepdims=True) / drawn.sum(axis=1, keepdims=True).clip(1e-300)
+    found: Real = np.where(table.is_temperature, full - shift, full * np.exp(-shift))
+    return found

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from humansoft.errors import shortlist
+from humansoft.fit.boundary import Boundary
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.solvers.expansion import Observations
 from humansoft.tasks.lookup import available_in, is_terminal, places, probabilities_of, successors_of
@@ -76,28 +77,27 @@ def _rewards(table: Real, seen: Observations, place: npt.NDArray[np.int64]) -> R
     return found
 
 
-def farming_note(likelihood: AbstractLikelihood, full: Real, inner: npt.NDArray[np.bool_]) -> str:
+def farming_note(likelihood: AbstractLikelihood, full: Real, boundary: Boundary) -> str:
     """Say who prefers not to finish, and the way out; nothing where nobody does, or nothing ends.
 
-    Args:
-        likelihood: the likelihood that was maximised.
-        full: [P] where.
-        inner: [P] parameters that are not at a boundary.
+    Of people who look random, it is the lowest temperature of their interval that counts.
     """
     model = likelihood.model
     if model.planner != "entropy" or model.task.horizon is not None or not len(likelihood.observations):
         return ""
     if model.task.goals is None and not bool(model.task.terminal.any()):
         return ""
-    found = living(likelihood, full)
-    who = np.flatnonzero(found.endless & inner[len(inner) - len(model.groups) :])
+    found = living(likelihood, np.where(boundary.kind == "upper", boundary.bound, full))
+    kinds = boundary.kind[len(full) - len(model.groups) :]
+    who = np.flatnonzero(found.endless & ((kinds == "") | (kinds == "upper")))
     if not len(who):
         return ""
     most = who[np.argmax(found.wage[who] - found.cost[who])]
     labels = [model.groups.values[place] for place in who]
     several = f", for {len(who)} of {len(model.groups)} ({shortlist(labels)})" if len(model.groups) > 1 else ""
+    least = " at the least" if kinds[most] == "upper" else ""
     return (
-        f"temperature * log(number of actions) = {found.wage[most]:.3g} exceeds the mean cost of a step, "
+        f"temperature * log(number of actions) = {found.wage[most]:.3g}{least} exceeds the mean cost of a step, "
         f"{found.cost[most]:.3g}{several}: under planner='entropy' acting at random earns more than a step costs, and "
         "these people prefer not to finish; compare held-out scores with planner='kl', where it earns nothing"
     )

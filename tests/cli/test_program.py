@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 COMMANDS = (
-    *("check", "identify", "split", "fit", "predict", "score", "compare", "simulate", "profile", "bootstrap", "profile-discount", "plan", "datasets", "demo"),
+    *("check", "identify", "split", "fit", "predict", "score", "compare", "simulate", "plan", "datasets", "demo"),
+    *("profile", "bootstrap", "profile-discount"),
 )
 Humansoft = Callable[..., Any]
 PROGRAM = [sys.executable, "-c", "import sys; from humansoft.cli import app; sys.argv[0] = 'humansoft'; app()"]

@@ -88,7 +88,7 @@ def test_spread_of_draws_is_the_sandwich_and_they_are_faster_than_a_loop() -> No
     for _ in range(10):
         hs.fit(hs.SoftOptimalModel(task, *MODELS["one temperature"]), log)
     loop = (time.perf_counter() - began) * 20
-    print(f"200 draws: {seconds:.2f} s as one fit, {loop:.1f} s one by one")  # noqa: T201
+    print(f"200 draws: {seconds:.2f} s as one fit, {loop:.1f} s one by one")
     assert seconds < loop
 
 

@@ -16,8 +16,9 @@ def fit_of(
     planner: Planner = "entropy",
     goal: float = 0.0,
     maze: str = MAZE,
+    discount: float = 0.99,
 ) -> hs.Fit:
-    task = hs.Task.grid(maze, discount=0.99)
+    task = hs.Task.grid(maze, discount=discount)
     weights = {"step": -1.0, "goal": goal} if "G" in maze else {"step": -1.0}
     log = hs.simulate(hs.plan(task, weights, truth, planner), 40, seed=1, max_steps=60)
     reward = hs.LinearReward(list(weights), weights)
@@ -35,7 +36,8 @@ def test_the_alarm_rings_above_the_threshold_and_not_below() -> None:
 
 
 def test_an_estimated_temperature_rings_it_too() -> None:
-    quiet, loud = (fit_of(hs.Shared(), {"ann": value}) for value in (0.5, 1.0))
+    quiet, loud = (fit_of(hs.Shared(), {"ann": value}, discount=0.9) for value in (0.5, 1.0))
+    assert loud.params.loc[("log_temperature", "all"), "boundary"] == ""
     assert alarm(quiet) == ""
     note = alarm(loud)
     assert "temperature * log(number of actions)" in note
@@ -44,8 +46,16 @@ def test_an_estimated_temperature_rings_it_too() -> None:
 
 
 def test_people_who_prefer_not_to_finish_are_named() -> None:
-    note = alarm(fit_of(hs.PerSubject(), {"ann": 0.4, "bob": 1.0}))
+    note = alarm(fit_of(hs.PerSubject(), {"ann": 0.4, "bob": 1.0}, discount=0.9))
     assert "for 1 of 2 ('bob')" in note
+
+
+def test_people_who_look_random_ring_it_where_their_lowest_temperature_does() -> None:
+    """Nearly without a discount, who prefers not to finish wanders about as if at random."""
+    fit = fit_of(hs.Shared(), {"ann": 1.0})
+    row = fit.params.loc[("log_temperature", "all")]
+    assert row["boundary"] == "upper"
+    assert f"= {np.exp(row['ci_low']) * np.log(4):.3g} at the least exceeds the mean cost of a step" in alarm(fit)
 
 
 def test_such_people_really_do_not_finish() -> None:
