@@ -136,11 +136,12 @@ def _sentence(table: pd.DataFrame, own: float) -> str:
     standing = f"Reporting at the fixed discount = {own:g}" + (
         "; see how the estimates move." if own in flat else f", which the data reject in favour of {best:g}."
     )
+    standing = "" if list(flat) == [own] else f" {standing}"
     if len(flat) == 1:
-        return f"The discount's profile has its best at {best:g}, and no other that was tried is as likely. {standing}"
+        return f"The discount's profile has its best at {best:g}, and no other that was tried is as likely.{standing}"
     span = float(fitted.loc[flat, "likelihood_ratio"].max()) / 2
     kind = "is flat" if len(flat) == len(fitted) else "is flat in part"
     return (
         f"The discount's profile {kind} (difference in log-likelihood at most {span:.2g} between {flat.min():g} and "
-        f"{flat.max():g}): the data do not tell how far people look ahead. {standing}"
+        f"{flat.max():g}): the data do not tell how far people look ahead.{standing}"
     )
