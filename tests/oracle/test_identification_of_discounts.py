@@ -47,7 +47,8 @@ def everything(task: hs.Task, by: Unit = "subject") -> ExactLikelihood:
 
 def values(num_features: int) -> Array:
     """Some weights, and a log temperature at the end."""
-    return np.r_[np.random.default_rng(3).normal(size=num_features) * 0.5, 0.2]
+    found: Array = np.r_[np.random.default_rng(3).normal(size=num_features) * 0.5, 0.2]
+    return found
 
 
 def jacobian(task: hs.Task, heats: bool) -> Array:
