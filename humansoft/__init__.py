@@ -42,6 +42,8 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.evaluate.scores import score as score
     from humansoft.evaluate.simulate import simulate as simulate
     from humansoft.fit.adapting import adapt as adapt
+    from humansoft.fit.bootstrap import bootstrap as bootstrap
+    from humansoft.fit.discounts import discount_profile as discount_profile
     from humansoft.fit.fitting import fit as fit
     from humansoft.fit.identification import identify as identify
     from humansoft.fit.learner import DecisionDataModule as DecisionDataModule
@@ -49,6 +51,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.fit.mixture import Mixture as Mixture
     from humansoft.fit.mixture import fit_mixture as fit_mixture
     from humansoft.fit.population_prior import PopulationPrior as PopulationPrior
+    from humansoft.fit.profile_likelihood import profile as profile
     from humansoft.fit.result import Fit as Fit
     from humansoft.fit.storage import load as load
     from humansoft.fit.storage import save as save
@@ -117,12 +120,14 @@ _HOME = {
     "adapt": "fit.adapting",
     "assumptions": "evaluate.assumptions",
     "block": "tasks.changes",
+    "bootstrap": "fit.bootstrap",
     "check": "checking",
     "compare": "evaluate.compare",
     "compare_models": "evaluate.model_comparison",
     "confusion": "evaluate.model_recovery",
     "counterfactual": "evaluate.counterfactual",
     "cross_validate": "evaluate.cross_validation",
+    "discount_profile": "fit.discounts",
     "episode_log_probs": "evaluate.episodes",
     "expected_steps": "solvers.occupancy",
     "fit": "fit.fitting",
@@ -141,6 +146,7 @@ _HOME = {
     "plan_in": "planning",
     "predict": "evaluate.predict",
     "rationality": "evaluate.rationality",
+    "profile": "fit.profile_likelihood",
     "read": "data.readers",
     "reliability": "evaluate.reliability",
     "save": "fit.storage",

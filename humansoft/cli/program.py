@@ -32,6 +32,7 @@ from humansoft.cli.options import (
 )
 from humansoft.cli.outcome import print_json_error, report_error
 from humansoft.cli.terminal import say, working
+from humansoft.cli.uncertainty_commands import bootstrap, profile, profile_discount
 from humansoft.errors import HumansoftError
 
 
@@ -240,6 +241,10 @@ def compare_models(
     with working("starting"):
         from humansoft.cli.models import run_compare_models
     run_compare_models(run, log, unit, criterion, seed, output, force, json)
+
+
+for _command in (profile, bootstrap, profile_discount):
+    app.command()(_command)
 
 
 @app.command()

@@ -14,12 +14,14 @@ from scipy.special import expit
 from humansoft.data.counts import tally
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.boundary import Boundary
+from humansoft.fit.farming import farming_note
 from humansoft.fit.identification import Identification
 from humansoft.fit.interpolated_likelihood import TOLERANCE, InterpolatedLikelihood
+from humansoft.fit.intervals import Clusters
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.objective import Objective
 from humansoft.fit.result import Fit, FitStatus, TrainingData
-from humansoft.fit.uncertainty import covariances
+from humansoft.fit.uncertainty import Covariances, covariances
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameters
 from humansoft.tasks.lookup import playable_in
@@ -45,7 +47,15 @@ def assemble(
     errors = covariances(likelihood, full, log, report.identified)
     value = likelihood.value(torch.from_numpy(full))
     status = _status(likelihood, full, boundary, report)
-    params = _params(table, full, boundary, errors.std_errors(), errors.kinds)
+    clusters = Clusters.of(likelihood, log)
+    params = _params(table, full, boundary, errors, clusters.reach(errors.kinds))
+    notes = [
+        *_boundary_notes(params, bound),
+        *report.notes,
+        *_interpolation_note(likelihood, full),
+        farming_note(likelihood, full, boundary),
+        clusters.explained(table, params["std_error_kind"].tolist(), log.counted),
+    ]
     return Fit(
         model=bound.at(torch.from_numpy(full)),
         params=params,
@@ -54,7 +64,7 @@ def assemble(
         num_decisions=num_decisions(likelihood),
         rank=report.rank,
         status=status,
-        notes=tuple(_boundary_notes(params, bound) + list(report.notes) + _interpolation_note(likelihood, full)),
+        notes=tuple(note for note in notes if note),
         history=pd.DataFrame({"step": np.arange(1, len(history) + 1), "log_likelihood": history}),
         training=training_data(likelihood, log),
         seed=seed,
@@ -78,19 +88,22 @@ def is_optimum(objective: Objective, full: Real) -> bool:
     return bool(np.max(np.abs(gradient) * size, initial=0.0) <= _GRADIENT * max(1.0, abs(objective.value(point))))
 
 
-def _params(table: Parameters, full: Real, boundary: Boundary, errors: Real, kinds: tuple[str, ...]) -> pd.DataFrame:
+def _params(
+    table: Parameters, full: Real, boundary: Boundary, covariances_of: Covariances, reach: Real
+) -> pd.DataFrame:
+    errors = covariances_of.std_errors()
     fixed = ~table.free & (boundary.kind == "")
     if table.mean_zero is not None and np.count_nonzero(table.mean_zero) == 1:
         errors = np.where(table.mean_zero != 0, np.nan, errors)  # the only one left is what its unit makes it
     errors = np.where(fixed | (boundary.kind != ""), np.nan, errors)
-    low, high = full - NORMAL_95 * errors, full + NORMAL_95 * errors
+    low, high = full - reach * errors, full + reach * errors
     low = np.where(boundary.kind == "upper", boundary.bound, np.where(boundary.kind != "", -np.inf, low))
     high = np.where(boundary.kind == "lower", boundary.bound, np.where(boundary.kind != "", np.inf, high))
     return pd.DataFrame(
         {
             "estimate": full,
             "std_error": errors,
-            "std_error_kind": np.where(np.isnan(errors), "", kinds),
+            "std_error_kind": np.where(np.isnan(errors), "", covariances_of.kinds),
             "ci_low": low,
             "ci_high": high,
             "unit": [row.unit for row in table.rows],

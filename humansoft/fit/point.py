@@ -36,14 +36,15 @@ def maximum_likelihood(
     max_steps: int,
     allow_unidentified: bool,
     on_step: OnStep | None,
+    start: Real | None = None,
 ) -> Fit:
-    """Fit every parameter of a model to a checked log; see :func:`humansoft.fit`."""
+    """Fit every parameter of a model to a checked log, from a start that may be known; see :func:`humansoft.fit`."""
     bound = model.bind(log)
     likelihood = likelihood_of(bound, bound.observe(log))
     report = identified(likelihood, seed or 0)
     if not allow_unidentified:
         report.require()
-    likelihood, full, history, boundary = _learn(likelihood, log, max_steps, on_step)
+    likelihood, full, history, boundary = _learn(likelihood, log, max_steps, on_step, start)
     fitted = assemble(likelihood, full, boundary, report, log, history, seed)
     return _learned_again(fitted, model) if model.learns_from_samples else fitted
 
@@ -58,12 +59,12 @@ def _learned_again(fitted: Fit, model: SoftOptimalModel) -> Fit:
 
 
 def _learn(
-    likelihood: AbstractLikelihood, log: BehaviorLog, max_steps: int, on_step: OnStep | None
+    likelihood: AbstractLikelihood, log: BehaviorLog, max_steps: int, on_step: OnStep | None, start: Real | None
 ) -> tuple[AbstractLikelihood, Real, list[float], Boundary]:
     """Maximise; hold whoever runs to a boundary, and let the others settle without them."""
     bound = likelihood.model
     first_look = min(max_steps, _FIRST_LOOK)  # somebody on the way to infinity slows everybody down
-    likelihood, full, history = maximise(bound, log, first_look, on_step, before=likelihood)
+    likelihood, full, history = maximise(bound, log, first_look, on_step, start, before=likelihood)
     unfinished = first_look < max_steps and len(history) >= first_look
     boundary = find_boundary(likelihood, full)
     held = np.zeros(len(full), dtype=bool)

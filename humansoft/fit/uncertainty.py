@@ -10,7 +10,6 @@ cluster c (SCIENCE 4.2):
 A person's own parameters are never clustered by subject: that person's score is zero at the optimum.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from torch import Tensor
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import NotAvailableError, did_you_mean
 from humansoft.fit.arrow import ArrowMatrix, BlockCovariance, inverse
+from humansoft.fit.intervals import FEWEST_EPISODES, Clusters
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.parameters import Parameters
 
@@ -40,9 +40,6 @@ COVARIANCE_KINDS: tuple[CovarianceKind, ...] = (
     "sandwich_by_episode",
     "posterior",
 )
-
-MIN_EPISODES = 5
-"""With fewer episodes, a sandwich clustered by episode says more about luck than about noise."""
 
 _FLAT = "the data leave a direction of the parameters flat: see `identify`"
 _DEGENERATE = 1e-6
@@ -138,7 +135,7 @@ def covariances(likelihood: AbstractLikelihood, full: Real, log: BehaviorLog, id
             matrices["sandwich_by_episode"] = _sandwich(
                 bread, likelihood, *_by_episode(likelihood, point, log), "episode"
             )
-    return Covariances(matrices, tuple(_default_kinds(likelihood, matrices, log)), table.index())
+    return Covariances(matrices, tuple(_default_kinds(Clusters.of(likelihood, log), matrices)), table.index())
 
 
 def _inverse(matrix: ArrowMatrix, table: Parameters, what: str) -> BlockCovariance | str:
@@ -190,8 +187,10 @@ def _sandwich(
             f"clustering by subject needs more subjects than the {needed} parameters they share, there are "
             f"{len(clusters)}; use 'sandwich_by_episode' or 'hessian'"
         )
-    if by == "episode" and len(clusters) < MIN_EPISODES:
-        return f"clustering by episode needs at least {MIN_EPISODES} episodes, there are {len(clusters)}; use 'hessian'"
+    if by == "episode" and len(clusters) < FEWEST_EPISODES:
+        return (
+            f"clustering by episode needs at least {FEWEST_EPISODES} episodes, there are {len(clusters)}; use 'hessian'"
+        )
     found = bread.around(meat)
     if needed and _smallest_share(over.T @ found.times(over), over.T @ bread.times(over)) < _DEGENERATE:
         return (
@@ -206,24 +205,9 @@ def _smallest_share(variance: Real, model_based: Real) -> float:
     return float(scipy.linalg.eigh(variance, model_based, eigvals_only=True)[0])
 
 
-def _default_kinds(
-    likelihood: AbstractLikelihood, matrices: Mapping[str, BlockCovariance | str], log: BehaviorLog
-) -> list[str]:
+def _default_kinds(clusters: Clusters, matrices: Mapping[str, BlockCovariance | str]) -> list[str]:
     """Choose each parameter's default: by subject when many share it, by episode when it is one person's."""
-    table = likelihood.model.table
-    episodes = pd.Series(log.episode).groupby(log.subject).nunique()
-    per_person = dict(zip(log.codebook.subjects.decode(episodes.index), episodes, strict=True))
-    members = likelihood.directions.summed(np.ones(len(likelihood.model.subjects)))
-    sharing = Counter((row.level, row.label) for row in table.rows if row.fixed is None)
-    kinds = []
-    for place, row in enumerate(table.rows):
-        choices = ["hessian"]
-        if row.level == "subject":
-            if per_person.get(row.label, 0) >= MIN_EPISODES:
-                choices.insert(0, "sandwich_by_episode")
-        elif members[place] > sharing[row.level, row.label]:
-            choices.insert(0, "sandwich_by_subject")
-        elif members[place] == 1 and log.num_episodes >= MIN_EPISODES:
-            choices.insert(0, "sandwich_by_episode")
-        kinds.append(next((kind for kind in choices if not isinstance(matrices[kind], str)), ""))
-    return kinds
+    wanted = np.where(clusters.enough_people, "sandwich_by_subject", "hessian")
+    wanted = np.where(clusters.enough_episodes, "sandwich_by_episode", wanted)
+    there = [kind for kind, matrix in matrices.items() if not isinstance(matrix, str)]
+    return [next((kind for kind in (first, "hessian") if kind in there), "") for first in wanted.tolist()]

@@ -13,6 +13,7 @@ import pytest
 
 COMMANDS = (
     *("check", "identify", "split", "fit", "predict", "score", "compare", "simulate", "plan", "datasets", "demo"),
+    *("profile", "bootstrap", "profile-discount"),
 )
 Humansoft = Callable[..., Any]
 PROGRAM = [sys.executable, "-c", "import sys; from humansoft.cli import app; sys.argv[0] = 'humansoft'; app()"]

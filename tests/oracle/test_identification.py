@@ -98,8 +98,9 @@ def test_one_decision_identifies_no_reward_of_states() -> None:
     assert nullity(report(hs.TableReward("state_action"), hs.Fixed(1.0), horizon=1)) == S
 
 
-def test_time_variation_identifies_all_but_a_constant() -> None:
-    assert nullity(report(hs.TableReward("state_action"), hs.Fixed(1.0), horizon=3)) == 1
+@pytest.mark.parametrize("horizon", [2, 3])
+def test_time_variation_identifies_all_but_a_constant(horizon: int) -> None:
+    assert nullity(report(hs.TableReward("state_action"), hs.Fixed(1.0), horizon=horizon)) == 1
 
 
 def test_step_cost_and_goal_reward_are_named_with_their_ratio() -> None:

@@ -55,7 +55,7 @@ def reference(people: tuple[hs.BehaviorLog, hs.Task, dict[str, float]]) -> Refer
     level = np.log(advantage_size(problem.alike, problem.seen))
     own = np.linspace(-9.0, 5.0, 2801)
     points = np.broadcast_to(own[None, :, None], (PEOPLE, len(own), 1))
-    height = profiles_of(problem.likelihood).value(np.array([1.0, -1.5]), points)
+    height = profiles_of(problem.people.likelihood).value(np.array([1.0, -1.5]), points)
     top = height.max(axis=1)
     likelihood = np.exp(height - top[:, None])
     means, sds = np.linspace(-2.2, 0.3, 101), np.linspace(0.1, 1.6, 101)

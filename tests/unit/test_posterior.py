@@ -40,7 +40,7 @@ def problem_of(given: hs.SoftOptimalModel, log: hs.BehaviorLog) -> PopulationPro
 
 
 def density_of(problem: PopulationProblem, prior: hs.PopulationPrior, share: float) -> PopulationDensity:
-    own = own_rows(problem.likelihood.model)
+    own = own_rows(problem.people.likelihood.model)
     scales = prior_scales(prior, problem.mixed, own, problem.alike, problem.seen)
     centring = np.full((problem.mixed.num_people, problem.mixed.num_deviations), share)
     return PopulationDensity(problem.mixed, scales, centring, problem.start)
@@ -61,7 +61,7 @@ MODELS = {
 def test_gradient_is_that_of_the_log_density(people: tuple[hs.BehaviorLog, hs.Task], kind: str, share: float) -> None:
     log, task = people
     problem = problem_of(model(task, **MODELS[kind]), log)  # type: ignore[arg-type]
-    density, profiles = density_of(problem, hs.PopulationPrior(), share), profiles_of(problem.likelihood)
+    density, profiles = density_of(problem, hs.PopulationPrior(), share), profiles_of(problem.people.likelihood)
     generator = np.random.default_rng(3)
     deviation = 0.3 * generator.standard_normal((problem.mixed.num_people, problem.mixed.num_deviations))
     point = density.point_of(problem.start, deviation) + 0.02 * generator.standard_normal(density.size)
@@ -84,9 +84,9 @@ def test_log_density_is_likelihood_plus_the_priors_that_are_stated(
     density = density_of(problem, prior, share)
     full = np.array([1.0, -1.3, -0.8, np.log(0.4)])
     deviation = np.linspace(-0.5, 0.6, 6)[:, None]
-    value, _ = density.value_and_gradient(profiles_of(problem.likelihood), density.point_of(full, deviation))
+    value, _ = density.value_and_gradient(profiles_of(problem.people.likelihood), density.point_of(full, deviation))
     own = full[2] + deviation[:, 0]
-    likelihood = profiles_of(problem.likelihood).value(full[:2], own[:, None, None]).sum()
+    likelihood = profiles_of(problem.people.likelihood).value(full[:2], own[:, None, None]).sum()
     unit = density.scales.shared[0] / prior.weight  # of a standardised weight
     level = np.log(advantage_size(problem.alike, problem.seen))
     stated = (
@@ -163,7 +163,7 @@ def test_the_prior_of_temperatures_moves_with_the_unit_of_reward(people: tuple[h
 def test_no_solution_is_minus_infinity_and_not_an_error(people: tuple[hs.BehaviorLog, hs.Task]) -> None:
     log, task = people
     problem = problem_of(model(task, goal=1.0), log)
-    density, profiles = density_of(problem, hs.PopulationPrior(), 0.0), profiles_of(problem.likelihood)
+    density, profiles = density_of(problem, hs.PopulationPrior(), 0.0), profiles_of(problem.people.likelihood)
     point = density.point_of(problem.start, np.zeros((6, 1)))
     profiles.value_and_scores = lambda shared, own: None  # type: ignore[method-assign]
     value, gradient = density.value_and_gradient(profiles, point)
@@ -231,7 +231,7 @@ def test_the_likelihood_of_a_person_at_a_draw_is_the_integral_over_the_populatio
     log, task = people
     assert fitted.posterior is not None
     problem = problem_of(model(task, "~ age", goal=1.0, lava=-1.5), log)
-    profiles = profiles_of(problem.likelihood)
+    profiles = profiles_of(problem.people.likelihood)
     draws = fitted.posterior.posterior
     for chain, draw in ((0, 3), (1, 140), (1, 77)):
         coefficients = draws["coefficient"].values[chain, draw]

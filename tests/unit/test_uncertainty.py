@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 import humansoft as hs
@@ -19,7 +20,7 @@ def study(people: int, episodes: int, temperature: hs.Shared | hs.PerSubject, se
 
 @pytest.fixture(scope="module")
 def personal() -> hs.Fit:
-    return study(6, 12, hs.PerSubject())
+    return study(6, 24, hs.PerSubject())
 
 
 def test_a_persons_own_parameter_is_clustered_by_episode(personal: hs.Fit) -> None:
@@ -34,9 +35,26 @@ def test_a_persons_own_parameter_is_never_clustered_by_subject(personal: hs.Fit)
     assert errors["lava", "all"] > 0
 
 
-def test_few_episodes_fall_back_to_the_inverse_hessian() -> None:
-    fit = study(3, 4, hs.PerSubject(), seed=2)
+@pytest.mark.parametrize("episodes", [4, 12])
+def test_few_episodes_fall_back_to_the_inverse_hessian_and_say_so(episodes: int) -> None:
+    fit = study(3, episodes, hs.PerSubject(), seed=2)
     assert set(fit.params.loc["log_temperature", "std_error_kind"]) == {"hessian"}
+    why = "`log_temperature`: inverse Hessian, because clustering by episode takes 20 episodes a person or more"
+    assert why in fit.message
+
+
+def test_the_default_and_its_reason_are_said(personal: hs.Fit) -> None:
+    assert "`lava`: sandwich clustered by subject, because one person's decisions go together" in personal.message
+    assert "`log_temperature`: sandwich clustered by episode, because decisions of one episode" in personal.message
+
+
+def test_intervals_allow_for_few_clusters(personal: hs.Fit) -> None:
+    """6 people share one weight, and each has 24 episodes for one temperature."""
+    for place, clusters in ((("lava", "all"), 6), (("log_temperature", "p0"), 24)):
+        row = personal.params.loc[place]
+        reach = np.sqrt(clusters / (clusters - 1)) * scipy.stats.t.ppf(0.975, clusters - 1)
+        assert (row["ci_high"] - row["estimate"]) / row["std_error"] == pytest.approx(reach, rel=1e-9)
+        assert (row["estimate"] - row["ci_low"]) / row["std_error"] == pytest.approx(reach, rel=1e-9)
 
 
 def test_too_few_subjects_for_their_clusters_name_the_alternative() -> None:
