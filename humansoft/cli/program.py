@@ -4,15 +4,13 @@ Modules that do the work are imported inside the commands, because torch and pan
 load: ``humansoft --help`` has to answer at once.
 """
 
-import sys
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from humansoft.cli.command_line import CommandLine
 from humansoft.cli.option_groups import with_option_groups
 from humansoft.cli.options import (
     Counted,
@@ -30,42 +28,9 @@ from humansoft.cli.options import (
     TaskFile,
     Unknown,
 )
-from humansoft.cli.outcome import print_json_error, report_error
+from humansoft.cli.people_commands import adapt, reliability
 from humansoft.cli.terminal import say, working
 from humansoft.cli.uncertainty_commands import bootstrap, profile, profile_discount
-from humansoft.errors import HumansoftError
-
-
-class CommandLine(TyperGroup):
-    """The group of all commands; turns errors that a user can act on into a sentence and an exit code."""
-
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,  # noqa: ANN401 - as in Typer
-    ) -> Any:  # noqa: ANN401
-        """Run the program; with ``--json``, usage errors become JSON too."""
-        as_json = "--json" in (sys.argv[1:] if args is None else args)
-        try:
-            code = super().main(
-                args, prog_name, complete_var, standalone_mode and not as_json, windows_expand_args, **extra
-            )
-        except HumansoftError as error:
-            code = report_error(error, as_json)
-        except Exception as error:
-            # Typer's own errors, which have no public root in all its versions, carry a message and an exit code.
-            if not (as_json and hasattr(error, "format_message") and hasattr(error, "exit_code")):
-                raise
-            code = error.exit_code
-            print_json_error("UsageError", error.format_message(), code)
-        if standalone_mode:
-            sys.exit(code or 0)
-        return code
-
 
 app = typer.Typer(
     cls=CommandLine,
@@ -243,7 +208,7 @@ def compare_models(
     run_compare_models(run, log, unit, criterion, seed, output, force, json)
 
 
-for _command in (profile, bootstrap, profile_discount):
+for _command in (profile, bootstrap, profile_discount, adapt, reliability):
     app.command()(_command)
 
 
