@@ -11,20 +11,7 @@ import pytest
 import humansoft as hs
 
 INIT = Path(hs.__file__)
-HEAVY = [
-    *(
-        "torch",
-        "pandas",
-        "numpy",
-        "pytorch_lightning",
-        "matplotlib",
-        "gymnasium",
-        "sklearn",
-        "scipy",
-        "arviz",
-        "nutpie",
-    ),
-]
+HEAVY = ["torch", "pandas", "numpy", "pytorch_lightning", "matplotlib", "gymnasium", "sklearn", "scipy", "arviz"]
 
 
 def run(code: str) -> str:
