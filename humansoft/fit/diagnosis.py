@@ -43,10 +43,12 @@ class Diagnosis:
         if chains == 1:  # its halves are compared
             halves = [posterior.isel(draw=slice(low, low + draws // 2)) for low in (0, draws // 2)]
             posterior = az.convert_to_dataset({name: _joined(halves, name) for name in posterior.data_vars})
+        with np.errstate(invalid="ignore", divide="ignore"):  # of what is held at a value, R-hat is 0 / 0
+            r_hat = _extreme(az.rhat(posterior), largest=True)
         return cls(
             chains=chains,
             draws=draws,
-            r_hat=_extreme(az.rhat(posterior), largest=True),
+            r_hat=r_hat,
             bulk=_extreme(az.ess(posterior, method="bulk"), largest=False),
             tail=_extreme(az.ess(posterior, method="tail"), largest=False),
             divergences=int(data.sample_stats["diverging"].sum()),

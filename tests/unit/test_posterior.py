@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 import humansoft as hs
+from humansoft.fit.diagnosis import Diagnosis
 from humansoft.fit.hierarchical import own_rows
 from humansoft.fit.population_density import PopulationDensity
 from humansoft.fit.population_fit import PopulationProblem, population_problem
@@ -298,6 +299,24 @@ def test_the_notes_state_priors_and_how_chains_mixed(fitted: hs.Fit) -> None:
     assert "standardised effects on log temperature ~ N(0, 1^2)" in fitted.message
     assert "sd of people ~ half-normal(1)" in fitted.message
     assert "2 chains of 150 draws: largest R-hat" in fitted.message
+
+
+@pytest.mark.parametrize("chains", [1, 4])
+def test_chains_that_agree_have_mixed_and_others_not(chains: int) -> None:
+    import arviz as az
+
+    free = np.random.default_rng(1).standard_normal((chains, 5000))
+    quiet = {"diverging": np.zeros((chains, 5000), dtype=bool)}
+    held = np.zeros((chains, 5000))  # a mean that is 0 by definition
+    good = Diagnosis.of(az.from_dict({"free": free, "held": held}, sample_stats=quiet))
+    assert good.has_mixed
+    assert 0.99 < good.r_hat < 1.01
+    assert good.bulk > 2500 * chains
+    drifting = az.from_dict({"free": free + np.linspace(0, 2, 5000)}, sample_stats=quiet)
+    assert not Diagnosis.of(drifting).has_mixed
+    one = {"diverging": quiet["diverging"].copy()}
+    one["diverging"][0, 5] = True
+    assert not Diagnosis.of(az.from_dict({"free": free}, sample_stats=one)).has_mixed
 
 
 def test_every_draw_is_told(people: tuple[hs.BehaviorLog, hs.Task]) -> None:
