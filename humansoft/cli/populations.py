@@ -15,7 +15,7 @@ _HOW = {
 
 def describe_population(population: Population) -> dict[str, object]:
     """Return a population as a record: how it was learned, its table of coefficients and standard deviations."""
-    return {**population.record(), "params": records(population.params)}
+    return {"formula": population.formula, **population.record(), "params": records(population.params)}
 
 
 def print_population(population: Population) -> None:
