@@ -23,6 +23,7 @@ def runs(
     return found
 
 
+@pytest.mark.slow
 def test_models_are_compared_with_what_cannot_be_told_apart(humansoft: Humansoft, runs: list[Path]) -> None:
     ended = humansoft("compare-models", *runs)
     assert ended.code == 0

@@ -58,6 +58,7 @@ def test_people_one_by_one_have_no_population(humansoft: Humansoft, words: list[
     assert humansoft("fit", *words, "--json").document["population"] is None
 
 
+@pytest.mark.slow
 def test_a_posterior_is_sampled_saved_and_exits_by_its_mixing(
     humansoft: Humansoft, words: list[object], tmp_path: Path
 ) -> None:

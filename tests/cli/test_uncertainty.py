@@ -10,6 +10,7 @@ import pytest
 Humansoft = Callable[..., Any]
 
 
+@pytest.mark.slow
 def test_profile_prints_and_writes_intervals(humansoft: Humansoft, maze: Path, run1: Path, tmp_path: Path) -> None:
     ended = humansoft("profile", run1, maze / "choices.csv", "--label", "ann", "-o", tmp_path / "ann.csv")
     assert ended.code == 0, ended.stderr
@@ -43,6 +44,7 @@ def test_bootstrap_prints_a_summary_and_writes_the_draws(
 PEOPLE = ("ann", "bob", "cai", "dov")
 
 
+@pytest.mark.slow
 def test_profile_discount_says_what_the_data_tell(
     humansoft: Humansoft, log_words: list[object], model_words: list[str]
 ) -> None:

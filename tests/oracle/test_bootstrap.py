@@ -36,6 +36,7 @@ def times_of_episodes(log: hs.BehaviorLog, draws: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.slow
 def test_each_draw_is_the_fit_of_its_resampled_log(people: tuple[hs.BehaviorLog, hs.Task], name: str) -> None:
     log, _ = people
     fit = fit_of(people, name)

@@ -180,6 +180,7 @@ def test_likelihood_and_gradient_are_those_of_a_plain_loop(case: Case) -> None:
     close(likelihood.gradient(point), gradient * likelihood.model.table.free, 1e-8)
 
 
+@pytest.mark.slow
 def test_the_hessian_is_that_of_a_plain_loop(case: Case) -> None:
     likelihood = case.likelihood
     free = likelihood.model.table.free

@@ -77,6 +77,7 @@ BOXES = {1: Box((-1.0,), (3.0,)), 2: Box((-1.0, 0.0), (3.0, 0.5))}
 
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize(("mean", "log_std"), [(0.0, 0.0), (1.3, -1.0), (-0.8, 0.4)])
+@pytest.mark.slow
 def test_a_squashed_normal_is_a_density(size: int, mean: float, log_std: float) -> None:
     box = BOXES[size]
     # even steps before squashing: a density that is wide there is endless at the edges, though its mass is 1
@@ -160,6 +161,7 @@ def test_scattered_actions_cover_the_box_cell_by_cell() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.slow
 def test_the_density_of_action_values_is_one_and_is_what_is_drawn(size: int) -> None:
     torch.manual_seed(size)
     low, high = [-1.0, 0.0, 2.0][:size], [1.0, 4.0, 3.0][:size]

@@ -35,6 +35,7 @@ def task(discount: float, horizon: int | None = None) -> hs.Task:
 
 
 @pytest.mark.parametrize(("discount", "horizon", "planner"), CASES)
+@pytest.mark.slow
 def test_likelihoods_are_the_same_and_nothing_leaves_the_device_unasked(
     discount: float, horizon: int | None, planner: Planner
 ) -> None:
@@ -68,6 +69,7 @@ def test_likelihoods_are_the_same_and_nothing_leaves_the_device_unasked(
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=str)
 @pytest.mark.parametrize("discount", [0.9, 1.0])
+@pytest.mark.slow
 def test_solvers_run_where_the_problem_is(solver: Solver | None, discount: float) -> None:
     world = random_world(np.random.default_rng(3), 7, 3, ends=discount == 1, masked=True)
     reward = torch.from_numpy(np.where(world.available, -1.5, 0.0))
@@ -80,6 +82,7 @@ def test_solvers_run_where_the_problem_is(solver: Solver | None, discount: float
 
 
 @pytest.mark.parametrize("states", [20, 200])
+@pytest.mark.slow
 def test_systems_of_the_device_are_dense_or_iterated(monkeypatch: pytest.MonkeyPatch, states: int) -> None:
     monkeypatch.setattr("humansoft.solvers.linear_system._MOST_DENSE_ENTRIES", 100**2)
     world = random_world(np.random.default_rng(1), states, 2, successors=4)
@@ -133,6 +136,7 @@ def both(discount: float, horizon: int | None, planner: Planner, device: str) ->
     np.testing.assert_allclose(predictions[1], predictions[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_plans_and_fits_may_be_solved_elsewhere() -> None:
     with pretend_device():
         both(0.9, None, "kl", NAME)

@@ -72,6 +72,7 @@ def dense(matrix: ArrowMatrix) -> np.ndarray:  # type: ignore[type-arg]
 
 
 @pytest.mark.parametrize(("planner", "discount", "horizon"), CASES)
+@pytest.mark.slow
 def test_interpolated_and_exact_likelihoods_agree(planner: Planner, discount: float, horizon: int | None) -> None:
     pair = make_pair(planner, discount, horizon)
     exact, ours, point = pair.exact, pair.interpolated, pair.point
@@ -160,6 +161,7 @@ def test_where_hot_people_have_no_solution_nobody_is_interpolated() -> None:
     assert isinstance(likelihood_of(bound, pair.exact.observations), ExactLikelihood)
 
 
+@pytest.mark.slow
 def test_a_fit_says_what_was_interpolated_and_solves_for_everybody_where_that_is_not_precise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -179,6 +181,7 @@ def test_a_fit_says_what_was_interpolated_and_solves_for_everybody_where_that_is
     np.testing.assert_allclose(ours.params["std_error"][inner], exact.params["std_error"][inner], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_nodes_without_a_solution_do_not_bar_people_who_have_one() -> None:
     """With kl and no discount, a loop that pays is worth staying in for ever below some temperature."""
     table = pd.DataFrame({"state": "s", "action": ["stay", "go"], "next_state": ["s", "end"], "joy": [1.0, 0.0]})
@@ -195,6 +198,7 @@ def test_nodes_without_a_solution_do_not_bar_people_who_have_one() -> None:
     assert fitted.log_likelihood >= exact.value(point)
 
 
+@pytest.mark.slow
 def test_the_error_is_measured_where_it_is_largest() -> None:
     """Very many equal ways bring a singularity near: interpolation is then refused."""
     ways = [(i, a) for i in range(6) for a in range(50)]

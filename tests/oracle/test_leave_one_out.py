@@ -40,6 +40,7 @@ def test_episodes_are_predicted_as_by_refitting_without_each() -> None:
     assert table["log_predictive"].sum() == pytest.approx(sum(exact), abs=0.03)
 
 
+@pytest.mark.slow
 def test_an_episode_that_alone_shows_mistakes_is_marked() -> None:
     """Without it ann looks perfectly rational, and what she did in it impossible."""
     log = people({"ann": 0.3, "bob": 0.6, "cleo": 1.2}, episodes=6)

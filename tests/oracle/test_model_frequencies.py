@@ -125,6 +125,7 @@ def test_the_evidence_of_three_models_is_that_of_brute_force() -> None:
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 4.0])
+@pytest.mark.slow
 def test_frequencies_and_intervals_are_those_of_the_exact_posterior(spread: float) -> None:
     evidence = vague(9, 2, seed=6, spread=spread)
     grid, mass, _ = density_of_two(evidence)
@@ -135,6 +136,7 @@ def test_frequencies_and_intervals_are_those_of_the_exact_posterior(spread: floa
         assert table.loc["a", column] == pytest.approx(float(grid[np.searchsorted(below, share)]), abs=0.02)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_frequencies_of_simulated_populations() -> None:
     """Calibration: frequencies from the prior, people from the frequencies, and evidence that is often wrong."""
     generator, covered = np.random.default_rng(8), []

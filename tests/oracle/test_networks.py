@@ -78,6 +78,7 @@ def test_temperatures_of_people() -> None:
     weights=st.tuples(st.floats(-5, -1), st.floats(-3, 1)),
     planner=st.sampled_from(["entropy", "kl"]),
 )
+@pytest.mark.slow
 def test_any_network(seed: int, size: int, goals: list[int], weights: tuple[float, float], planner: Planner) -> None:
     edges = streets(seed, size)
     whole = spelled_out(edges, goals)

@@ -25,6 +25,7 @@ def people(seed: int, *, ends: bool, masked: bool, discount: float) -> tuple[hs.
     [(False, False, 0.9), (True, True, 0.95), (True, False, 1.0), (False, True, 0.0)],
 )
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.slow
 def test_nested_pseudo_likelihood_ends_where_nested_fixed_point_does(
     seed: int, ends: bool, masked: bool, discount: float
 ) -> None:

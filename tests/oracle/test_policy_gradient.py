@@ -56,6 +56,7 @@ def learner_of(
 
 
 @pytest.mark.parametrize("planner", ["kl", "entropy"])
+@pytest.mark.slow
 def test_its_limit_is_the_soft_optimal_policy(planner: reference.Planner) -> None:
     generator = np.random.default_rng(3)
     world = random_world(generator, 6, 3, masked=True)

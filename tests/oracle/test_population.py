@@ -121,6 +121,7 @@ def test_people_alike_have_a_spread_of_nothing_and_everybody_the_same_estimate()
         assert "do not differ" in fit.message
 
 
+@pytest.mark.slow
 def test_estimates_are_drawn_towards_the_mean_the_more_the_less_is_known() -> None:
     log = choices_of_people(24, 15, seed=7, sd=0.6)
     model = hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerSubject())

@@ -66,6 +66,7 @@ def of_reward(**fixed: float) -> hs.LinearReward:
     return hs.LinearReward(["goal", "lava"], fixed)
 
 
+@pytest.mark.slow
 def test_bounds_are_where_a_fit_with_the_parameter_held_has_fallen(people: tuple[hs.BehaviorLog, hs.Task]) -> None:
     """A dense check in other words: fit again, from scratch, with the weight fixed at each bound."""
     log, task = people
@@ -77,6 +78,7 @@ def test_bounds_are_where_a_fit_with_the_parameter_held_has_fallen(people: tuple
         assert fit.log_likelihood - again.log_likelihood == pytest.approx(DROP, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_known_reward_leaves_each_person_a_likelihood_of_one_number(people: tuple[hs.BehaviorLog, hs.Task]) -> None:
     log, task = people
     fit = hs.fit(hs.SoftOptimalModel(task, of_reward(goal=1.0, lava=-1.5), hs.PerSubject()), log)
@@ -140,6 +142,7 @@ def extremes() -> tuple[hs.Fit, hs.BehaviorLog]:
     return hs.fit(model, log), log
 
 
+@pytest.mark.slow
 def test_temperatures_at_a_boundary_have_the_one_sided_interval_of_the_fit(
     extremes: tuple[hs.Fit, hs.BehaviorLog],
 ) -> None:

@@ -196,6 +196,7 @@ def test_what_is_lost_is_the_regret_of_all_decisions_together() -> None:
 
 @pytest.mark.parametrize("horizon", [None, 4])
 @pytest.mark.parametrize("own", [True, False])
+@pytest.mark.slow
 def test_slopes_are_those_of_differences(horizon: int | None, own: bool) -> None:
     world, reward = world_and_reward(7)
     generator = np.random.default_rng(1)

@@ -63,6 +63,7 @@ def test_the_naive_formula_fails_where_ours_does_not() -> None:
     assert log_soft_policy(q, zero, alpha).exp().sum().item() == pytest.approx(1.0, abs=1e-15)
 
 
+@pytest.mark.slow
 def test_two_people_of_two_hundred_states_and_two_threads_do_not_hang() -> None:
     """torch's batched dense solver raises or hangs here on the CPU (SCIENCE 5.4)."""
     program = """
@@ -196,6 +197,7 @@ FREE_STEPS = "S...\n.#.L\n...G"
 
 
 @pytest.mark.parametrize("weights", [{"goal": 1.0}, {"lava": -1.0}, {"step": 0.0}])
+@pytest.mark.slow
 def test_entropy_without_step_costs_has_no_temperature_at_all(weights: dict[str, float]) -> None:
     """Not even a tiny one: values that grow for ever must not pass for a solution where rounding hides the growth."""
     task = hs.Task.grid(FREE_STEPS, discount=1.0, legend={"L": "lava"})

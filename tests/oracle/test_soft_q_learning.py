@@ -172,6 +172,7 @@ def test_inertia_needs_soft_targets() -> None:
         hs.SoftQLearning(target="hard", inertia=0.5)
 
 
+@pytest.mark.slow
 def test_a_prior_is_planned_against() -> None:
     world, reward, problem = drawn(13)
     prior = np.random.default_rng(1).dirichlet(np.ones(3), size=6)

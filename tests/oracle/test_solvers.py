@@ -48,6 +48,7 @@ def drawn(seed: int, discount: float, *, successors: int | None = None) -> tuple
 
 @settings(max_examples=10)
 @given(st.integers(0, 10**6), st.floats(0.05, 20.0), st.sampled_from([0.0, 0.9, 0.99, 1.0]), st.booleans())
+@pytest.mark.slow
 def test_all_solvers_agree(seed: int, alpha: float, discount: float, deterministic: bool) -> None:
     world, reward, problem = drawn(seed, discount, successors=1 if deterministic else None)
     one = {
@@ -128,6 +129,7 @@ def test_dense_systems_keep_blocks_of_any_size_apart(sizes: tuple[int, ...], tra
     np.testing.assert_allclose(found, np.linalg.solve(matrix.T if transposed else matrix, right), atol=1e-10)
 
 
+@pytest.mark.slow
 def test_dense_batches_survive_two_threads() -> None:
     """Torch's batches of more than about 96 states hang or are wrong with two threads on the CPU (SCIENCE 5.4)."""
     program = """
@@ -213,6 +215,7 @@ def test_the_linear_solve_survives_temperatures_near_zero() -> None:
 
 
 @pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.slow
 def test_no_solver_finds_what_does_not_exist(name: str) -> None:
     task = hs.Task.grid("S..\n..G", discount=1.0)
     with pytest.raises(hs.errors.SolveError, match="no finite solution"):

@@ -22,6 +22,7 @@ def count(table: pd.DataFrame, piece: int) -> hs.BehaviorLog:
 
 @given(tables(), pieces)
 @settings(max_examples=60)
+@pytest.mark.slow
 def test_counts_are_those_of_the_ordinary_log(table: pd.DataFrame, piece: int) -> None:
     usual, counted = hs.read(table, weight="weight", terminated="ended"), count(table, piece)
     assert counted.codebook == usual.codebook
@@ -37,6 +38,7 @@ def test_counts_are_those_of_the_ordinary_log(table: pd.DataFrame, piece: int) -
 
 @given(tables(), pieces, pieces)
 @settings(max_examples=60)
+@pytest.mark.slow
 def test_it_does_not_matter_where_the_pieces_are_cut(table: pd.DataFrame, one: int, other: int) -> None:
     first, second = count(table, one), count(table, other)
     assert first == second
@@ -46,6 +48,7 @@ def test_it_does_not_matter_where_the_pieces_are_cut(table: pd.DataFrame, one: i
 
 @given(st.integers(0, 10**6), pieces)
 @settings(max_examples=6)
+@pytest.mark.slow
 def test_a_fit_is_that_of_the_ordinary_log(seed: int, piece: int) -> None:
     task = hs.Task.grid("S..L\n.#..\n..LG", discount=0.95, legend={"L": "lava"}, slip=0.1)
     policy = hs.plan(task, {"goal": 1.0, "lava": -0.5}, temperature={"ann": 0.4, "bob": 0.7})

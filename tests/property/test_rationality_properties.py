@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def measured(
 
 @settings(max_examples=15)
 @given(seeds, alphas, st.floats(0.01, 100.0), planners)
+@pytest.mark.slow
 def test_a_common_factor_of_reward_and_temperature_changes_nothing(
     seed: int, alpha: float, factor: float, planner: str
 ) -> None:
@@ -58,6 +60,7 @@ def test_a_common_factor_of_reward_and_temperature_changes_nothing(
 
 @settings(max_examples=15)
 @given(seeds, alphas, planners)
+@pytest.mark.slow
 def test_shaping_changes_nothing(seed: int, alpha: float, planner: str) -> None:
     task, _ = drawn(seed)
     people = {"ann": alpha, "bob": 2 * alpha}

@@ -214,6 +214,7 @@ def test_a_union_of_contexts_is_each_context_alone(seed: int, size: int, alpha: 
 
 @settings(max_examples=8)
 @given(seeds, sizes, alphas, planners)
+@pytest.mark.slow
 def test_newton_and_value_iteration_agree(seed: int, size: int, alpha: float, planner: str) -> None:
     world, reward = draw(seed, size, masked=True)
     task = task_of(world, {"reward": np.where(world.available, reward.numpy(), 0.0)}, DISCOUNT)

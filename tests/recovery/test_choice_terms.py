@@ -47,6 +47,7 @@ def test_all_terms_are_found_again_together(fitted: hs.Fit) -> None:
     assert table.loc["lapse", "unit"] == "probability"
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """20 small experiments: of 6 intervals each, at least 90 % hold the truth (expected: 95 %, sd 2 points)."""
     held = []
@@ -121,6 +122,7 @@ def test_simulated_people_of_a_fit_are_as_sticky_as_the_fit(fitted: hs.Fit) -> N
 
 
 @pytest.mark.parametrize("kind", ["hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"])
+@pytest.mark.slow
 def test_every_covariance_is_there_and_they_agree_where_the_model_is_right(kind: str) -> None:
     log = people_log({f"p{i:02}": 0.2 for i in range(24)}, seed=11)
     model = hs.SoftOptimalModel(lava_task(), reward(), hs.Shared(), choice=LEARNED)

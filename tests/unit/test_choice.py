@@ -152,6 +152,7 @@ def test_rows_in_any_order_have_the_same_history() -> None:
     np.testing.assert_array_equal(*observed)
 
 
+@pytest.mark.slow
 def test_people_who_never_lapse_have_a_one_sided_interval() -> None:
     log = sample(seed=5, choice=())
     fitted = hs.fit(model([hs.Lapse(), hs.Stickiness()]), log)
@@ -169,6 +170,7 @@ def test_people_who_never_lapse_have_a_one_sided_interval() -> None:
 
 
 @pytest.mark.parametrize("seed", [4, 5])  # of one the estimate is 0, of the other it is not but might be
+@pytest.mark.slow
 def test_the_bound_of_a_lapse_is_where_the_likelihood_has_fallen(seed: int) -> None:
     """Half the chi-square 90 % point, all other parameters following: a fit at the bound says so."""
     log = sample(seed=seed, choice=())

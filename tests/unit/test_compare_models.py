@@ -46,6 +46,7 @@ def test_criteria_are_those_of_the_fits_and_differences_begin_at_the_best(fits: 
     assert table.attrs["ordered_by"] == "bic"
 
 
+@pytest.mark.slow
 def test_two_planners_of_one_likelihood_do_not_win_over_each_other(log: hs.BehaviorLog) -> None:
     """With all weights free, entropy is kl with another step weight; with a fixed one, on another scale."""
     free = [hs.SoftOptimalModel(maze(), hs.LinearReward(["step", "lava"]), hs.Fixed(1.0), p) for p in PLANNERS]  # type: ignore[arg-type]
@@ -208,6 +209,7 @@ def test_frequencies_come_from_marginal_likelihoods_where_fits_have_them(
         hs.log_evidence({"kl": fits["kl"], "entropy": fits["entropy"]})
 
 
+@pytest.mark.slow
 def test_a_horizon_needs_the_log() -> None:
     task = hs.Task.grid("S..\n.L.\n..G", discount=1.0, horizon=6, legend={"L": "lava"})
     policy = hs.plan(task, {"step": -1.0, "lava": -1.0}, temperature={"ann": 0.7, "bob": 0.7})

@@ -133,6 +133,7 @@ def test_the_temperature_follows_an_entropy_target(env_id: str, temperature: flo
 
 @BOTH
 @pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.slow
 def test_a_continuous_policy_acts_and_leaves_a_log_and_is_saved(solver: Any, size: int, tmp_path: Path) -> None:  # noqa: ANN401
     policy = hs.plan_in(AIM, temperature=ALPHA, seed=1, solver=solver, num_epochs=1, size=size)
     log = hs.simulate(policy, episodes=30, seed=2)
@@ -161,6 +162,7 @@ def test_a_continuous_policy_acts_and_leaves_a_log_and_is_saved(solver: Any, siz
 
 
 @BOTH
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_very_same_result(solver: Any, tmp_path: Path) -> None:  # noqa: ANN401
     given = {"temperature": ALPHA, "seed": 5, "solver": solver, "num_epochs": 3, "size": 3}
     whole = hs.plan_in(AIM, checkpoint=tmp_path / "whole", **given)

@@ -303,6 +303,7 @@ def test_standard_errors_by_episode_are_not_available_and_others_are_the_same() 
     pd.testing.assert_frame_equal(*scores, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_counted_log_is_saved_predicts_and_simulates(tmp_path: Path) -> None:
     log, task = people()
     model = hs.SoftOptimalModel(task, hs.LinearReward(["goal", "lava"], {"goal": 1.0}), hs.PerSubject())

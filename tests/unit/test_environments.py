@@ -83,6 +83,7 @@ def _soft_value(on: float, alpha: float) -> float:
     return float(value)
 
 
+@pytest.mark.slow
 def test_same_seed_same_policy_other_seed_another() -> None:
     one, two, other = (hs.plan_in("CartPole-v1", temperature=0.5, seed=s, solver=FEW, num_epochs=1) for s in (1, 1, 2))
     seen = np.random.default_rng(0).normal(size=(5, 4))
@@ -101,6 +102,7 @@ def test_a_network_learns_by_policy_gradient_and_goes_on_too(tmp_path: Path) -> 
     assert np.ptp(one.log_prob(seen)) > 0
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_very_same_result(tmp_path: Path) -> None:
     whole = hs.plan_in(RING, temperature=0.3, seed=5, solver=FEW, num_epochs=3, checkpoint=tmp_path / "whole")
     # The third epoch starts at step 61 of each copy; ends of episodes take steps of their own, which do not count.
@@ -150,6 +152,7 @@ def test_temperatures_and_options_that_cannot_be(temperature: float) -> None:
         hs.SoftQLearning(batch_size=0, exploration=2.0)
 
 
+@pytest.mark.slow
 def test_a_policy_learned_in_an_environment_acts_there_and_leaves_a_log() -> None:
     policy = hs.plan_in("CartPole-v1", temperature=0.5, seed=1, solver=FEW, num_epochs=1)
     log = hs.simulate(policy, episodes=3, seed=2)

@@ -78,6 +78,7 @@ def test_formulas_that_say_nothing_are_refused_with_the_reason(
         hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, formula), wider, method="hierarchical")
 
 
+@pytest.mark.slow
 def test_a_formula_and_a_group_column_are_one_population(log: hs.BehaviorLog, grouped: hs.Fit) -> None:
     formula = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, "~ group"), log, method="hierarchical")
     assert formula.log_likelihood == pytest.approx(grouped.log_likelihood, abs=1e-6)
@@ -98,6 +99,7 @@ def test_a_person_who_never_erred_has_an_estimate_and_a_lopsided_interval(groupe
     assert row["estimate"] - row["ci_low"] > row["ci_high"] - row["estimate"]
 
 
+@pytest.mark.slow
 def test_a_person_with_one_decision_gets_what_the_population_says() -> None:
     log = choices_of_people(12, 30, seed=6, sd=0.5)
     kept = (log.subject > 0) | (np.arange(len(log)) == 0)
@@ -109,6 +111,7 @@ def test_a_person_with_one_decision_gets_what_the_population_says() -> None:
 
 
 @pytest.mark.parametrize("method", ["hierarchical", "maximum_likelihood"])
+@pytest.mark.slow
 def test_a_group_in_which_nobody_errs_has_a_one_sided_interval_and_no_contrast(method: str) -> None:
     """Separation: a covariate that tells who errs at all runs to infinity."""
     temperatures = {f"p{i:02d}": 1e-3 if i % 2 else 0.6 for i in range(16)}
@@ -123,6 +126,7 @@ def test_a_group_in_which_nobody_errs_has_a_one_sided_interval_and_no_contrast(m
         hs.compare(fit, by="group")
 
 
+@pytest.mark.slow
 def test_people_who_choose_at_random_are_alike() -> None:
     policy = hs.plan(CORRIDOR, {"step": -1.0}, temperature={f"p{i}": 1e4 for i in range(8)})
     fit = hs.fit(MODEL, hs.simulate(policy, 5, seed=1, max_steps=12), method="hierarchical")
@@ -149,6 +153,7 @@ def test_saving_keeps_the_population(grouped: hs.Fit, tmp_path: object) -> None:
     pd.testing.assert_frame_equal(hs.compare(again, by="group"), hs.compare(grouped, by="group"))
 
 
+@pytest.mark.slow
 def test_newcomers_are_seen_through_the_population(log: hs.BehaviorLog, grouped: hs.Fit) -> None:
     """A person left out and adapted to gets nearly the estimate that fitting with everybody gives."""
     left = log.codebook.subjects.values[5]
@@ -216,6 +221,7 @@ def test_reliability_asks_for_two_sessions(log: hs.BehaviorLog) -> None:
         hs.reliability(fit, torn)
 
 
+@pytest.mark.slow
 def test_people_met_once_are_left_out_and_named() -> None:
     log = sessions(0.5, people=8, decisions=30)
     missing = (log.subject == 0) & (log.frame["session"].to_numpy() == 2)

@@ -59,6 +59,7 @@ MODELS = {
 
 @pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.slow
 def test_gradient_is_that_of_the_log_density(people: tuple[hs.BehaviorLog, hs.Task], kind: str, share: float) -> None:
     log, task = people
     problem = problem_of(model(task, **MODELS[kind]), log)  # type: ignore[arg-type]
@@ -123,6 +124,7 @@ def test_relative_temperatures_average_to_one_in_every_draw_of_the_prior(
     np.testing.assert_allclose(means, 0.0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_draws_of_the_prior_have_the_moments_that_are_stated(people: tuple[hs.BehaviorLog, hs.Task]) -> None:
     log, task = people
     problem = problem_of(model(task, goal=1.0), log)
@@ -273,6 +275,7 @@ def test_other_draws_are_another_fit(fitted: hs.Fit) -> None:
     assert replace(fitted, posterior=fitted.posterior.copy()) == fitted
 
 
+@pytest.mark.slow
 def test_same_seed_same_draws_and_another_seed_others(people: tuple[hs.BehaviorLog, hs.Task], fitted: hs.Fit) -> None:
     log, task = people
     given = model(task, "~ age", goal=1.0, lava=-1.5)
@@ -286,6 +289,7 @@ def test_same_seed_same_draws_and_another_seed_others(people: tuple[hs.BehaviorL
     assert any("one chain cannot be compared" in note for note in other.notes)
 
 
+@pytest.mark.slow
 def test_without_a_seed_one_is_drawn_and_noted(people: tuple[hs.BehaviorLog, hs.Task]) -> None:
     log, task = people
     given = model(task, goal=1.0, lava=-1.5)
@@ -319,6 +323,7 @@ def test_chains_that_agree_have_mixed_and_others_not(chains: int) -> None:
     assert not Diagnosis.of(az.from_dict({"free": free}, sample_stats=one)).has_mixed
 
 
+@pytest.mark.slow
 def test_every_draw_is_told(people: tuple[hs.BehaviorLog, hs.Task]) -> None:
     log, task = people
     told: list[tuple[int, float]] = []

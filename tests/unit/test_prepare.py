@@ -85,6 +85,7 @@ def each_table() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "table"), each_table())
+@pytest.mark.slow
 def test_table_equals_the_canonical_one(name: str, table: dict[str, Any], prepared: Folder, real_data: Folder) -> None:
     """Values, columns, order and text of the table are those of the reference copy."""
     made, reference = prepared(name) / table["file"], real_data(name) / table["file"]

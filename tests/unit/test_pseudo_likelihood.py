@@ -26,6 +26,7 @@ def likelihood_of_model(task: hs.Task, model: hs.SoftOptimalModel) -> ExactLikel
 @pytest.mark.parametrize("planner", ["kl", "entropy"])
 @pytest.mark.parametrize(("discount", "horizon"), [(0.95, None), (1.0, 8)])
 @pytest.mark.parametrize("anchored", [False, True])
+@pytest.mark.slow
 def test_it_starts_near_the_maximum(planner: Planner, discount: float, horizon: int | None, anchored: bool) -> None:
     task = maze(discount, horizon)
     reward = hs.LinearReward(["step", "lava"], {"step": -1.0} if anchored else None)

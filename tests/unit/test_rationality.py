@@ -145,6 +145,7 @@ def test_mazes_are_weighed_by_how_often_they_were_met() -> None:
     np.testing.assert_allclose(table["choice_error"].sort_index(), parts[0] + parts[1], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_perfect_and_a_random_person_have_one_sided_intervals() -> None:
     task = hs.Task.grid("S...\n.#..\n...G", discount=0.95)
     policy = hs.plan(task, {"step": -1.0, "goal": 10.0}, temperature={"perfect": 1e-3, "human": 0.6, "random": 1e6})

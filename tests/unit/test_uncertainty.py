@@ -104,6 +104,7 @@ def test_scores_by_subject_that_cancel_are_not_taken_for_certainty() -> None:
         fitted.std_errors("sandwich_by_subject")
 
 
+@pytest.mark.slow
 def test_the_only_temperature_left_in_the_mean_has_no_error() -> None:
     task = hs.Task.grid("S.G\n...", discount=0.9, slip=0.1)
     log = hs.simulate(hs.plan(task, {"step": -1.0}, {"ann": 0.5, "bob": 1e-4, "cleo": 1e-4}), 20, seed=3, max_steps=30)
