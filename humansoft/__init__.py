@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.choice import Lapse as Lapse
     from humansoft.choice import Stickiness as Stickiness
     from humansoft.data.log import BehaviorLog as BehaviorLog
+    from humansoft.data.parts import by_condition as by_condition
     from humansoft.data.readers import read as read
     from humansoft.data.splits import split as split
     from humansoft.evaluate.assumptions import assumptions as assumptions
@@ -121,6 +122,7 @@ _HOME = {
     "assumptions": "evaluate.assumptions",
     "block": "tasks.changes",
     "bootstrap": "fit.bootstrap",
+    "by_condition": "data.parts",
     "check": "checking",
     "compare": "evaluate.compare",
     "compare_models": "evaluate.model_comparison",

@@ -45,6 +45,7 @@ def study(args: Args) -> Iterator[Row]:
         for experiment in (1, 2):
             yield from per_person(experiment)
         yield from contrast()
+        yield from populations()
 
 
 def shared(experiment: int) -> Iterator[Row]:
@@ -73,6 +74,32 @@ def contrast() -> Iterator[Row]:
     yield Row(name, ratio["log_temperature"].item(), "0.352")  # log(2.546 / 1.790)
     yield Row(f"{name}/ci_low", np.log(ratio["ci_low"].item()))
     yield Row(f"{name}/ci_high", np.log(ratio["ci_high"].item()))
+
+
+def populations() -> Iterator[Row]:
+    """The contrast inside a population, by quadrature and by NUTS; scale-free measures; what the comparison assumes."""
+    log, task = hs.load_dataset("vgc_gridnav")
+    model = hs.SoftOptimalModel(task, hs.LinearReward(fixed={"step": -1.0}), hs.PerGroup("experiment"))
+    found = {}
+    for method in ("hierarchical", "posterior"):
+        fit = hs.fit(model, log, method=method, seed=1)
+        assert fit.population is not None
+        ratio = hs.compare(fit, by="experiment").loc[["ratio"]]
+        name = f"population/{method}/log_temperature/experiment2_minus_1"
+        found[method] = ratio["log_temperature"].item()
+        yield Row(name, found[method])
+        yield Row(f"{name}/ci_low", np.log(ratio["ci_low"].item()))
+        yield Row(f"{name}/ci_high", np.log(ratio["ci_high"].item()))
+        yield Row(f"population/{method}/sd", float(fit.population.sd["log_temperature"]))
+        error = ratio["std_error"].item()
+    yield Row("population/posterior_minus_hierarchical", found["posterior"] - found["hierarchical"], "0", error / 4)
+    each = fitted("vgc_gridnav", hs.PerSubject(), "kl")
+    measures = hs.rationality(each, by="experiment").loc["difference"].iloc[0]
+    for name in ("normalised_value", "choice_error", "costly_error", "information_bits", "signal_to_noise"):
+        for end in ("", "_low", "_high"):
+            yield Row(f"scale_free/{name}{end}/experiment2_minus_1", float(measures[f"{name}{end}"]))
+    for _, row in hs.assumptions(each, by="experiment").iterrows():
+        yield Row(f"assumptions/{row['test']}/{row['group']}/p ({row['verdict']})", float(row["p"]))
 
 
 def fitted(name: str, temperature: hs.Shared | hs.PerGroup | hs.PerSubject, planner: Planner) -> hs.Fit:

@@ -202,7 +202,7 @@ class BehaviorLog:
                 raise LogError(
                     f"column {column!r} has more than one value for {len(twice)} of "
                     f"{len(self.subjects)} subjects ({shortlist(twice, 3)}); "
-                    "a group column needs one value a person"
+                    "a group column needs one value a person (by_condition(log, column) makes one of each value)"
                 )
             values = pairs.set_index("subject")["value"]
         else:

@@ -9,10 +9,74 @@ import pandas as pd
 
 from humansoft.codebook import Codebook, Labels
 from humansoft.data.log import BehaviorLog
+from humansoft.errors import LogError, UsageError, did_you_mean
 
 Index = npt.NDArray[np.int64]
 
 _ARRAYS = ("row", "episode", "step", "state", "action", "next_state", "weight", "terminated", "truncated")
+
+
+def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
+    """Return a log in which every person in every condition is a subject of its own: "person/condition".
+
+    With ``PerSubject()`` a person then has a temperature in each condition, block or session; with the formula
+    "~ <column>" the condition explains it. In a population model the deviations of one person in two conditions
+    count as independent, so that a contrast of conditions has, if anything, too wide an interval.
+
+    Args:
+        log: the decisions.
+        column: a column of the log that is constant within episodes.
+
+    Returns:
+        The log; its participants have the columns "person" and ``column``, and those they had before.
+
+    Raises:
+        UsageError: no such column.
+        LogError: an empty value, or an episode in two conditions.
+
+    Example:
+        >>> import humansoft as hs
+        >>> table = pd.DataFrame({"episode": [1, 2], "state": "a", "action": "go", "block": ["early", "late"]})
+        >>> log = hs.read(table, subject=None, step=None)
+        >>> len(hs.by_condition(log, "block").subjects)
+        2
+    """
+    labels, code = condition_of(log, column)
+    parts = parted(log, code, labels)
+    pairs: list[Any] = list(parts.codebook.subjects.values)
+    names = [f"{person}/{condition}" for person, condition in pairs]
+    if len(set(names)) < len(names):
+        raise LogError(f"subjects and values of {column!r} with a '/' in them give two people one name; rename them")
+    table = log.participants.reindex([person for person, _ in pairs]).set_axis(names)
+    table["person"] = [person for person, _ in pairs]
+    table[column] = [condition for _, condition in pairs]
+    table.index.name = log.columns.subject
+    codebook = Codebook(Labels("subject", tuple(names)), parts.codebook.states, parts.codebook.actions)
+    return replace(parts, codebook=codebook, participants=table)
+
+
+def condition_of(log: BehaviorLog, column: str) -> tuple[Labels, Index]:
+    """Return the values of a column and each decision's code [N]; an episode has one as a whole.
+
+    Raises:
+        UsageError: no such column.
+        LogError: an empty value, or an episode with two.
+    """
+    if column not in log.frame.columns:
+        raise UsageError(f"the log has no column {column!r}.{did_you_mean(column, list(log.frame.columns))}")
+    values = log.frame[column]
+    empty = np.flatnonzero(values.isna().to_numpy())
+    if len(empty):
+        raise LogError(f"column {column!r} is empty in {len(empty)} rows, {log.where(int(empty[0]))} first")
+    labels = Labels.of(column, values.tolist())
+    code = labels.encode(values.tolist())
+    torn = np.flatnonzero((np.diff(code) != 0) & (np.diff(log.episode) == 0)) + 1
+    if len(torn) and not log.counted:
+        raise LogError(
+            f"{len(np.unique(log.episode[torn]))} episodes stand in two values of {column!r}, that of "
+            f"{log.where(int(torn[0]))} first"
+        )
+    return labels, code
 
 
 def parted(log: BehaviorLog, part: Index, labels: Labels) -> BehaviorLog:

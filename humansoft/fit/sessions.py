@@ -13,8 +13,8 @@ import pandas as pd
 
 from humansoft.codebook import Labels
 from humansoft.data.log import BehaviorLog
-from humansoft.data.parts import parted
-from humansoft.errors import LogError, UsageError, did_you_mean, shortlist
+from humansoft.data.parts import condition_of, parted
+from humansoft.errors import LogError, shortlist
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.profiles import Profiles, Scores
 from humansoft.parameters import Parameter
@@ -53,23 +53,11 @@ def by_session(log: BehaviorLog, column: str) -> Sessions:
         UsageError: no such column.
         LogError: not two sessions, decisions without one, episodes in two of them, or nobody met twice.
     """
-    if column not in log.frame.columns:
-        raise UsageError(f"the log has no column {column!r}.{did_you_mean(column, list(log.frame.columns))}")
-    values = log.frame[column]
-    if values.isna().any():
-        raise LogError(
-            f"column {column!r} is empty in {int(values.isna().sum())} rows, {log.where(_first(values.isna()))} first"
-        )
-    labels = Labels.of("session", values.tolist())
+    labels, session = condition_of(log, column)
     if len(labels) != 2:
         raise LogError(
             f"column {column!r} has {len(labels)} values ({shortlist(labels.values)}): reliability needs two sessions"
         )
-    session = labels.encode(values.tolist())
-    torn = pd.Series(session).groupby(log.episode).nunique()
-    if (torn > 1).any() and not log.counted:
-        first = _first(pd.Series(log.episode == torn.index[_first(torn > 1)]))
-        raise LogError(f"{int((torn > 1).sum())} episodes stand in two sessions, that of {log.where(first)} first")
     met = pd.crosstab(log.subject, session) > 0
     twice = met.index[met.all(axis=1)].to_numpy()
     names = log.codebook.subjects.values
@@ -81,10 +69,6 @@ def by_session(log: BehaviorLog, column: str) -> Sessions:
     cell = parts.codebook.subjects.encode([(p, s) for p in people for s in labels.values]).reshape(-1, 2)
     once = tuple(names[code] for code in met.index[~met.all(axis=1)])
     return Sessions(parts, people, (labels.values[0], labels.values[1]), cell, once)
-
-
-def _first(flags: "pd.Series[bool]") -> int:
-    return int(np.flatnonzero(flags.to_numpy())[0])
 
 
 def halves(log: BehaviorLog) -> BehaviorLog:

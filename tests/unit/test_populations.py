@@ -217,7 +217,7 @@ def test_reliability_asks_for_two_sessions(log: hs.BehaviorLog) -> None:
     with pytest.raises(hs.errors.LogError, match="has 1 values"):
         hs.reliability(fit, one)
     torn = hs.read(frame.assign(session=np.arange(len(frame)) % 2), state=["state_0", "state_1"])
-    with pytest.raises(hs.errors.LogError, match="episodes stand in two sessions"):
+    with pytest.raises(hs.errors.LogError, match="episodes stand in two values of 'session'"):
         hs.reliability(fit, torn)
 
 
@@ -228,3 +228,25 @@ def test_people_met_once_are_left_out_and_named() -> None:
     table = hs.reliability(hs.fit(MODEL, log), log.select(~missing))
     assert table.loc["model_correlation", "num_people"] == 7
     assert any("1 people were met in one session only" in note for note in table.attrs["notes"])
+
+
+def test_conditions_of_a_person_have_temperatures_of_their_own() -> None:
+    log = sessions(0.5, people=6, decisions=30)
+    parts = hs.by_condition(log, "session")
+    assert len(parts.subjects) == 12
+    assert sorted(parts.to_dataframe().index) == sorted(log.to_dataframe().index)
+    assert parts.participants.loc["p00/2"].to_dict() == {"person": "p00", "session": 2}
+    second = log.select(log.frame["session"].to_numpy() == 2)
+    together, alone = hs.fit(MODEL, parts), hs.fit(MODEL, second)
+    row = together.params.loc[("log_temperature", "p03/2"), ["estimate", "boundary"]]
+    assert row["estimate"] == pytest.approx(alone.params.loc[("log_temperature", "p03"), "estimate"], abs=1e-5)
+    assert "ratio" in hs.compare(together, by="session").index
+
+
+def test_a_condition_in_the_middle_of_an_episode_is_refused() -> None:
+    frame = sessions(0.5, people=2, decisions=10).to_dataframe()
+    log = hs.read(frame.assign(half=np.arange(len(frame)) % 2), state=["state_0", "state_1"])
+    with pytest.raises(hs.errors.LogError, match=r"episodes stand in two values of 'half', that of row \d+ \(subject"):
+        hs.by_condition(log, "half")
+    with pytest.raises(hs.errors.LogError, match="by_condition"):
+        hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, "~ half"), log, method="hierarchical")
