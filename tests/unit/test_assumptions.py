@@ -142,10 +142,10 @@ def test_what_cannot_be_tested_says_why() -> None:
 
 @pytest.mark.slow
 def test_the_test_of_mistakes_keeps_its_level() -> None:
-    """On 40 simulated studies with estimated parameters, p is spread evenly: the variance has been corrected."""
+    """On 25 simulated studies with estimated parameters, p is spread evenly: the variance has been corrected."""
     task = maze()
     found = []
-    for seed in range(40):
+    for seed in range(25):
         table = hs.assumptions(fitted(soft(task, episodes=25, seed=1000 + seed), task))
         found.append([row(table, "mistakes by cost")["p"], row(table, "shared reward")["p"]])
     for p in np.array(found).T:
