@@ -35,6 +35,9 @@ Index = npt.NDArray[np.int64]
 _NO_CHANGE = 1e-6  # of a measure, by a step along a flat direction that moves a reward by its usual size
 _WITH_UNIT = MEASURES.index("regret_per_decision")
 
+_WITHOUT_BOUND = ("signal_to_noise",)
+"""Endless for somebody at a boundary, so that group means leave these people out."""
+
 
 @dataclass(frozen=True, eq=False)
 class MeasuredPeople:
@@ -117,9 +120,7 @@ class MeasuredPeople:
         empty = [groups.values[g] for g in np.flatnonzero(~members.any(axis=1))]
         if empty:
             raise IdentificationError(f"nothing can be said about anybody in group {shortlist(empty)}")
-        share = members / members.sum(axis=1, keepdims=True)
         pairs = list(combinations(range(len(groups)), 2))
-        weights = np.vstack([share, *(share[b] - share[a] for a, b in pairs)])
         labels = [("group", label) for label in groups.values]
         labels += [("difference", f"{groups.values[b]} - {groups.values[a]}") for a, b in pairs]
         number, at_edge = members.sum(axis=1), (members & (self.edge[self.row] != "")).sum(axis=1)
@@ -133,6 +134,8 @@ class MeasuredPeople:
             values, own = (
                 np.where(told, v, 0.0) for v in (self.found.values[self.row, place], self.found.own[:, place])
             )
+            inner = self.edge[self.row] == ""
+            weights = _means_and_differences(members & inner if name in _WITHOUT_BOUND else members, pairs)
             mean, errors = weights @ values, self._errors(place, weights)
             low, high = (np.where(np.isnan(errors), np.nan, mean + way * NORMAL_95 * errors) for way in (-1.0, 1.0))
             own_count = len(groups)
@@ -202,6 +205,13 @@ def with_regret(table: pd.DataFrame) -> pd.DataFrame:
     for place, (name, of) in enumerate((("", ""), ("_low", "_high"), ("_high", "_low"), ("_own", "_own"))):
         table.insert(after + place, f"normalised_regret{name}", whole - table[f"normalised_value{of}"].to_numpy())
     return table
+
+
+def _means_and_differences(members: npt.NDArray[np.bool_], pairs: list[tuple[int, int]]) -> Real:
+    """Return the weights [G + pairs, B] of the mean of each group of people [G, B], and of differences; nan without."""
+    count = members.sum(axis=1, keepdims=True)
+    share = np.where(count > 0, members / np.maximum(count, 1), np.nan)
+    return np.vstack([share, *(share[b] - share[a] for a, b in pairs)])
 
 
 def _wide(name: str, values: Real, low: Real, high: Real) -> dict[str, Real]:

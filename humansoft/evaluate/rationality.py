@@ -36,7 +36,8 @@ def rationality(
       costs on average.
     - ``information_bits``: log2 of the number of options minus the entropy of the choice; needs no reward at all.
     - ``complexity_bits``: how much the choice depends on the state (mutual information); not more is not better.
-    - ``signal_to_noise``: spread of Q* - V* over the options, divided by the temperature.
+    - ``signal_to_noise``: spread of Q* - V* over the options, divided by the temperature. Means of groups leave out
+      people at a boundary, for whom it has no end.
     - ``regret_per_decision``: V* - Q* of what is chosen, in units of reward; only where a weight is anchored.
 
     Adding a shaping reward discount * v(s') - v(s), with v 0 at the end, leaves all of them unchanged in tasks without
@@ -46,7 +47,7 @@ def rationality(
     Args:
         fit: a fit; of a reward for each person (``LinearReward(shared=False)``, ``Fixed(1)``), or a shared one.
         by: a participants' column: rows with the mean of each group, and with the differences, are added.
-        reference: states in which everybody is yardstickd alike: "pooled" (recorded decisions of all people; with a
+        reference: states in which everybody is measured alike: "pooled" (recorded decisions of all people; with a
             horizon, decisions expected after all recorded starts), "task" (the task's start distribution, followed at
             random: comparable between fits), or a distribution {state: probability}.
         threshold: from where a mistake is costly.

@@ -163,6 +163,23 @@ def test_a_perfect_and_a_random_person_have_one_sided_intervals() -> None:
     assert table.loc["human", "rank_low"] == 2.0
 
 
+def test_a_perfect_person_does_not_make_a_groups_signal_endless() -> None:
+    task = hs.Task.grid("S...\n.#..\n...G", discount=0.95)
+    people = {"perfect": 1e-3, "ann": 0.6, "bob": 0.5, "cai": 0.7}
+    policy = hs.plan(task, {"step": -1.0, "goal": 10.0}, temperature=people)
+    frame = hs.simulate(policy, 30, seed=1, max_steps=25).to_dataframe()
+    group = frame["subject"].map({"perfect": "a", "ann": "a", "bob": "b", "cai": "b"})
+    groups = pd.DataFrame({"subject": frame["subject"], "group": group}).drop_duplicates()
+    log = hs.read(frame, state=["state_0", "state_1"], participants=groups)
+    fixed = hs.LinearReward(fixed={"goal": 10.0, "step": -1.0})
+    fit = hs.fit(hs.SoftOptimalModel(task, fixed, hs.PerSubject()), log)
+    table = hs.rationality(fit, by="group")
+    assert table.loc[("group", "a"), "signal_to_noise"] == pytest.approx(
+        table.loc[("subject", "ann"), "signal_to_noise"]
+    )
+    assert table.loc[("group", "a"), "num_people_at_boundary"] == 1
+
+
 def test_one_decision_says_little_about_a_person(log: hs.BehaviorLog) -> None:
     first = np.flatnonzero(log.subject == 3)[:1]
     kept = log.select((log.subject != 3) | np.isin(np.arange(len(log)), first))
