@@ -15,15 +15,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.benchmarks.environments import Environments, InstallationError, default_folder
+from analysis.benchmarks.environments import Environments, InstallationError
 from analysis.benchmarks.limits import Machine
 from analysis.benchmarks.makers import DataAbsentError
+from analysis.benchmarks.options import add_common, require_known
 from analysis.benchmarks.processes import Caps, Outcome, measure
 from analysis.benchmarks.table import Row, markdown, rows_of, skipped, write_json, write_markdown
 from analysis.benchmarks.workloads import WORKLOADS, System, Workload
 from analysis.benchmarks.worlds import Shape
 from analysis.rows import DATA_BESIDE
-from humansoft.errors import did_you_mean
 
 LONG_S = 60.0
 """A process that takes longer is not repeated: medians are for what is quick enough to waver."""
@@ -94,16 +94,10 @@ def parse(workloads: Sequence[Workload], description: str) -> Args:
     parser.add_argument("--runs", type=int, help="runs of each system (default 5; 1 when quick)")
     parser.add_argument("--without-peers", action="store_true", help="only humansoft and the reference loops")
     parser.add_argument("--warm", action="store_true", help="warm up every process, whatever the workload says")
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--markdown", type=Path, help="file for the table")
-    parser.add_argument("--environments", type=Path, default=default_folder(), help="folder of the peers' environments")
-    parser.add_argument("--timeout", type=float, default=600.0, help="seconds a process may take (default 600)")
+    add_common(parser, timeout=600.0)
     parser.add_argument("--memory", type=float, default=12.0, help="gigabytes a process may take (default 12)")
     args = Args(**vars(parser.parse_args()))
-    names = [workload.name for workload in workloads]
-    for name in args.only:
-        if name not in names:
-            parser.error(f"there is no workload {name!r}.{did_you_mean(name, names)} There are: {', '.join(names)}")
+    require_known(parser, args.only, [workload.name for workload in workloads], "workload ")
     if args.runs is not None and args.runs < 1:
         parser.error(f"--runs {args.runs}: at least 1")
     return args

@@ -16,15 +16,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis.benchmarks.environments import Environments, default_folder
+from analysis.benchmarks.environments import Environments
 from analysis.benchmarks.exact import once, say
 from analysis.benchmarks.limits import Machine
+from analysis.benchmarks.options import add_common, require_known
 from analysis.benchmarks.processes import Caps, Outcome
 from analysis.benchmarks.table import Row, markdown, rows_of, write_json, write_markdown
 from analysis.benchmarks.training import Training
 from analysis.benchmarks.workloads import HUMANSOFT, Bar, System, Workload
 from analysis.benchmarks.worlds import Shape
-from humansoft.errors import did_you_mean
 
 SOFT_Q = System(f"{HUMANSOFT}", "ours_forward", "soft_q_learning")
 GRADIENT = System(f"{HUMANSOFT} policy gradient", "ours_forward", "policy_gradient")
@@ -105,14 +105,9 @@ def parse() -> Args:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="environments; default: all")
     parser.add_argument("--seeds", type=int, help="seeds of each system (default 5; 1 when quick)")
     parser.add_argument("--without-peers", action="store_true", help="only humansoft")
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--markdown", type=Path, help="file for the table")
-    parser.add_argument("--environments", type=Path, default=default_folder(), help="folder of the peers' environments")
-    parser.add_argument("--timeout", type=float, default=900.0, help="seconds a process may take (default 900)")
+    add_common(parser, timeout=900.0)
     args = Args(**vars(parser.parse_args()))
-    for name in args.only:
-        if name not in TRAININGS:
-            parser.error(f"there is no {name!r}.{did_you_mean(name, TRAININGS)} There are: {', '.join(TRAININGS)}")
+    require_known(parser, args.only, TRAININGS)
     if args.seeds is not None and args.seeds < 1:
         parser.error(f"--seeds {args.seeds}: at least 1")
     return args

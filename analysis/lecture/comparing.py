@@ -10,18 +10,12 @@ import torch
 import humansoft as hs
 from analysis.lecture.claims import Args, Claim, at_least, zero
 from analysis.rows import Row
+from humansoft.evaluate.solved_rows import MEASURES
 
 MAZE = "S.L..\n..L..\n.L...\n...L.\n.L..G"
 REWARD = {"step": -1.0, "lava": -2.0}
 STAKES = 3.0
-MEASURES = (
-    "normalised_value",
-    "choice_error",
-    "costly_error",
-    "information_bits",
-    "complexity_bits",
-    "signal_to_noise",
-)
+SCALE_FREE = [measure for measure in MEASURES if measure != "regret_per_decision"]  # which has the unit of reward
 
 
 def claims(args: Args) -> Iterator[Claim]:
@@ -51,9 +45,9 @@ def motivated_or_precise() -> Claim:
     """F5: three people. B has three times the stakes of A, C a third of A's temperature."""
     task = maze()
     people = {"A": known(task, 1.0, 1.0), "B": known(task, STAKES, 1.0), "C": known(task, 1.0, 1 / STAKES)}
-    value = {name: table[list(MEASURES)].iloc[0].to_numpy(dtype=float) for name, table in people.items()}
+    value = {name: table[SCALE_FREE].iloc[0].to_numpy(dtype=float) for name, table in people.items()}
     rows = [
-        Row(f"{name}/{measure}", value[name][MEASURES.index(measure)])
+        Row(f"{name}/{measure}", value[name][SCALE_FREE.index(measure)])
         for name in ("A", "B")
         for measure in ("normalised_value", "choice_error", "information_bits")
     ]

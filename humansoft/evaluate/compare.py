@@ -18,13 +18,12 @@ from humansoft.evaluate.anchor import anchor_names, anchors_of, people_without_a
 from humansoft.evaluate.group_means import group_means
 from humansoft.evaluate.methods import MOTIVATED_OR_PRECISE, methods_of
 from humansoft.evaluate.spread import MOST_RANKED, ranks_of, usual_covariance
+from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
 from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
-
-_NORMAL_95 = 1.959963984540054
 
 
 @one_thread()
@@ -237,8 +236,8 @@ def _row(kind: str, label: str, unit: str, value: float, error: float, name: str
         "kind": kind,
         "label": label,
         "temperature": float(np.exp(value)),
-        "ci_low": float(np.exp(value - _NORMAL_95 * error)),
-        "ci_high": float(np.exp(value + _NORMAL_95 * error)),
+        "ci_low": float(np.exp(value - NORMAL_95 * error)),
+        "ci_high": float(np.exp(value + NORMAL_95 * error)),
         "inverse_temperature": float(np.exp(-value)),
         "log_temperature": value,
         "std_error": error,

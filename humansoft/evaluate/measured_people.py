@@ -15,7 +15,6 @@ from humansoft.evaluate.measures import Measured, completed, measure
 from humansoft.evaluate.solved_rows import MEASURES
 from humansoft.evaluate.spread import (
     MOST_RANKED,
-    NORMAL_95,
     SCALES,
     bounded,
     columns_of,
@@ -27,6 +26,7 @@ from humansoft.evaluate.yardstick import Yardstick
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.boundary import limit_temperatures
 from humansoft.fit.flat_space import spectrum
+from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.result import Fit, FitStatus
 
 Real = npt.NDArray[np.float64]

@@ -17,6 +17,7 @@ from humansoft.errors import ModelError, shortlist
 from humansoft.fit.fitting import fit as fit_one_by_one
 from humansoft.fit.hierarchical import NODES, by_quadrature
 from humansoft.fit.interpolated_likelihood import likelihood_of
+from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.mixed import MOST_TWISTED
 from humansoft.fit.population_table import uncertainty
 from humansoft.fit.profiles import profiles_of
@@ -29,7 +30,6 @@ from humansoft.threads import one_thread
 
 Real = npt.NDArray[np.float64]
 
-_NORMAL_95 = 1.959963984540054
 _FEWEST = 3  # pairs that make a correlation
 _SOME_CORRELATION = 0.5  # inverse hyperbolic tangent, to start from
 
@@ -125,7 +125,7 @@ def _joint(hypothesis: SoftOptimalModel, sessions: Sessions, both: Real) -> tupl
     best = by_quadrature(profiles, mixed, float(likelihood.observations.weight.sum()), start, NODES[2], None)
     error = np.sqrt(uncertainty(best.objective, best.full).covariance[-1, -1])
     twist = float(np.clip(best.full[-1], -MOST_TWISTED, MOST_TWISTED))
-    low, high = np.tanh([twist - _NORMAL_95 * error, twist + _NORMAL_95 * error])
+    low, high = np.tanh([twist - NORMAL_95 * error, twist + NORMAL_95 * error])
     found = {"estimate": float(np.tanh(twist)), "ci_low": float(low), "ci_high": float(high)}
     return found, np.exp(best.full[2:4])
 
@@ -156,7 +156,7 @@ def _split_half(hypothesis: SoftOptimalModel, sessions: Sessions, place: int) ->
     if len(pairs) < _FEWEST:
         return {"num_people": len(pairs)}
     between = float(np.corrcoef(pairs.T)[0, 1])
-    ends = np.tanh(np.arctanh(between) + _NORMAL_95 / np.sqrt(max(len(pairs) - 3, 1)) * np.array([-1.0, 1.0]))
+    ends = np.tanh(np.arctanh(between) + NORMAL_95 / np.sqrt(max(len(pairs) - 3, 1)) * np.array([-1.0, 1.0]))
     estimate, low, high = (2 * r / (1 + r) for r in (between, *ends))
     return {"estimate": estimate, "ci_low": low, "ci_high": high, "num_people": len(pairs)}
 

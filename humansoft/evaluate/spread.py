@@ -8,6 +8,7 @@ from scipy.stats import rankdata
 
 from humansoft.errors import NotAvailableError
 from humansoft.fit.arrow import BlockCovariance
+from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.result import Fit
 
 Real = npt.NDArray[np.float64]
@@ -15,7 +16,6 @@ Index = npt.NDArray[np.int64]
 Function = Callable[[Real], Real]
 Scale = tuple[Function, Function, Function]
 
-NORMAL_95 = 1.959963984540054
 NUM_DRAWS = 2_000
 MOST_RANKED = 1_000
 """Ranks of more people come without intervals, which take the covariance of everybody with everybody."""

@@ -30,7 +30,6 @@ from humansoft.temperature import PerGroup, PerSubject
 Real = npt.NDArray[np.float64]
 
 _GRADIENT = 1e-6
-NORMAL_95 = 1.959963984540054
 
 
 def assemble(

@@ -11,12 +11,13 @@ import torch
 
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.arrow import BlockCovariance
-from humansoft.fit.assemble import NORMAL_95, is_optimum, num_decisions, training_data, versions
+from humansoft.fit.assemble import is_optimum, num_decisions, training_data, versions
 from humansoft.fit.deviations import Posterior, adapted, joint
 from humansoft.fit.directions import Directions
 from humansoft.fit.hierarchical import PopulationMaximum, collapsed
+from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.likelihood import AbstractLikelihood
-from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
+from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective, small_steps
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Integration, Population
 from humansoft.fit.population_table import Uncertainty, population_params, uncertainty
@@ -27,7 +28,6 @@ from humansoft.temperature import Temperature
 
 Real = npt.NDArray[np.float64]
 
-_STEP = 1e-4  # of central differences, relative to a parameter that matters
 _GRID, _WIDTH = 161, 9.0  # points and half width (in standard deviations) of the grid for a person's interval
 _TAIL = 0.025
 
@@ -173,9 +173,7 @@ def _movement(objective: PopulationObjective, full: Real) -> Real:
     """Return how people's posterior means move with the population's parameters [B, K, P]."""
     mixed, table = objective.mixed, objective.table
     moved = np.zeros((mixed.num_people, mixed.design.shape[1], len(full)))
-    for place in np.flatnonzero(table.free & ~collapsed(mixed, full)):
-        step = np.zeros(len(full))
-        step[place] = _STEP / table.scales[place]
+    for place, step in small_steps(table, table.free & ~collapsed(mixed, full)):
         ends = []
         for there in (full + step, full - step):
             found = objective.posterior(there)

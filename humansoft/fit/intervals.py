@@ -33,6 +33,9 @@ from humansoft.parameters import Parameters
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
+NORMAL_95 = 1.959963984540054
+"""Standard errors that a 95 % interval of a normal estimate reaches."""
+
 FEWEST_EPISODES = 5
 """With fewer episodes, a sandwich clustered by episode says more about luck than about noise: there is none."""
 

@@ -1,6 +1,7 @@
 """The likelihood of a population: every person's own parameters integrated out, or held at their modes."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +20,14 @@ from humansoft.parameters import Parameters
 Real = npt.NDArray[np.float64]
 
 _STEP = 1e-4  # of central differences of the exact gradient, relative to a parameter that matters
+
+
+def small_steps(table: Parameters, moving: npt.NDArray[np.bool_]) -> Iterator[tuple[int, Real]]:
+    """Return each moving parameter's place with the step [P] of central differences along it."""
+    for place in np.flatnonzero(moving).tolist():
+        step = np.zeros(len(table))
+        step[place] = _STEP / table.scales[place]
+        yield place, step
 
 
 @dataclass(eq=False)
@@ -85,9 +94,7 @@ class PopulationObjective(Objective):
 
     def _differences(self, full: Real) -> Real:
         found = np.zeros((len(full), len(full)))
-        for place in np.flatnonzero(self.table.free):
-            step = np.zeros(len(full))
-            step[place] = _STEP / self.table.scales[place]
+        for place, step in small_steps(self.table, self.table.free):
             ahead, behind = self.scores(full + step).sum(axis=0), self.scores(full - step).sum(axis=0)
             found[place] = (ahead - behind) / (2 * step[place])
         return (found + found.T) / 2
@@ -110,8 +117,9 @@ class PopulationObjective(Objective):
         if len(spread):
             squares = np.einsum("bq,bqd,bqe->bde", chance, deviation, deviation)
             precision = np.linalg.inv(mixed.covariance(full))
-            turned = precision @ mixed.covariance_slopes(full) @ precision
-            size = np.einsum("rde,de->r", mixed.covariance_slopes(full), precision)
+            slopes = mixed.covariance_slopes(full)
+            turned = precision @ slopes @ precision
+            size = np.einsum("rde,de->r", slopes, precision)
             found[:, -len(spread) :] = 0.5 * (np.einsum("rde,bde->br", turned, squares) - size)
         return np.where(self.table.free, found, 0.0)
 
@@ -208,9 +216,7 @@ class LaplaceLikelihood(PopulationObjective):
     def scores(self, full: Real) -> Real:
         """Return its derivatives by the parameters [B, P], by central differences: those of V are third derivatives."""
         found = np.zeros((self.mixed.num_people, len(full)))
-        for place in np.flatnonzero(self.table.free):
-            step = np.zeros(len(full))
-            step[place] = _STEP / self.table.scales[place]
+        for place, step in small_steps(self.table, self.table.free):
             found[:, place] = (self.by_person(full + step) - self.by_person(full - step)) / (2 * step[place])
         return found
 

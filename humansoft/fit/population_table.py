@@ -11,12 +11,12 @@ from humansoft.fit.arrow import inverse
 from humansoft.fit.boundary import ONE_SIDED_DROP
 from humansoft.fit.deviations import adapted
 from humansoft.fit.hierarchical import collapsed
+from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
 
 Real = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_NORMAL_95 = 1.959963984540054
 _TWO_SIDED_DROP = 1.9207294103470467  # half the .95 quantile of chi-squared with 1 degree of freedom
 _UNTOLD = 1e-4  # information about a log temperature or log spread: a standard error of 100 natural logs
 _INVOLVED = 0.3  # share of a parameter in a direction that the data leave open
@@ -80,7 +80,7 @@ def population_params(objective: PopulationObjective, full: Real, uncertain: Unc
     gone = collapsed(mixed, full)
     told = table.free & ~gone & ~uncertain.runaway
     errors = np.where(told, np.sqrt(np.maximum(np.diag(uncertain.covariance), 0.0)), np.nan)
-    low, high = full - _NORMAL_95 * errors, full + _NORMAL_95 * errors
+    low, high = full - NORMAL_95 * errors, full + NORMAL_95 * errors
     for place in np.flatnonzero(is_sd & ~uncertain.runaway & ((errors > _VAGUE) | gone)):
         low[place], high[place] = _profile(objective, full, uncertain, int(place))
     for place in np.flatnonzero(uncertain.runaway):
