@@ -19,7 +19,7 @@ from humansoft.errors import Problems, RunError
 from humansoft.fit.packing import deep, flat, pack, unpack
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.stored_covariances import covariance_tensors, read_covariances
-from humansoft.fit.stored_parts import choice_of, choice_record, reward_of, reward_record
+from humansoft.fit.stored_parts import choice_of, choice_record, reward_of, reward_record, reward_tensors
 from humansoft.fit.stored_population import population_tables, population_tensors, read_population
 from humansoft.fit.stored_posterior import read_posterior, write_posterior
 from humansoft.model import SoftOptimalModel
@@ -214,7 +214,7 @@ def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
         "task.context": task.context,
         "model.log_temperature": model.log_temperature.detach(),
         "model.group_of_subject": torch.from_numpy(model.group_of_subject),
-        **{f"reward.{name}": p.detach() for name, p in model.reward.named_parameters()},
+        **reward_tensors(model.reward),
     }
     if task.goals is not None:
         places = {name: getattr(task.goals, name) for name in ("target", "start", "end", "slot")}
@@ -256,7 +256,8 @@ def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Tas
 def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Tensor]) -> SoftOptimalModel:
     choice = [choice_of(term) for term in record.get("choice", ())]
     temperature = temperature_of(record["temperature"])
-    model = SoftOptimalModel(task, reward_of(record["reward"]), temperature, record["planner"], choice=choice)
+    reward = reward_of(record["reward"], tensors)
+    model = SoftOptimalModel(task, reward, temperature, record["planner"], choice=choice)
     model.prior = tensors.get("model.prior")
     if record.get("solver") is not None:
         options = dict(record["solver"])

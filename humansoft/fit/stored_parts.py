@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from humansoft.choice import ActionBias, ChoiceTerm, Lapse, Stickiness
 from humansoft.errors import RunError
 from humansoft.fit.packing import pack, unpack
 from humansoft.rewards.base import AbstractReward
+from humansoft.rewards.known import KnownReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.rewards.table import TableReward
 
@@ -28,13 +31,23 @@ def reward_record(reward: AbstractReward) -> dict[str, Any]:
             "over": reward.over,
             "fixed": [[pack(k), v] for k, v in reward.fixed.items()],
         }
+    if isinstance(reward, KnownReward):
+        return {"kind": "KnownReward"}
     raise RunError(
-        f"a {type(reward).__name__} is a reward of your own class: only LinearReward and TableReward are saved"
+        f"a {type(reward).__name__} is a reward of your own class: only LinearReward, TableReward and KnownReward are "
+        "saved"
     )
 
 
-def reward_of(record: Mapping[str, Any]) -> AbstractReward:
-    """Read it back."""
+def reward_tensors(reward: AbstractReward) -> dict[str, Tensor]:
+    """Return the numbers of a reward by name, learned or known."""
+    return {f"reward.{name}": number.detach() for name, number in reward.state_dict().items()}
+
+
+def reward_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> AbstractReward:
+    """Read it back; learned numbers are put in later, when the model is bound."""
+    if record["kind"] == "KnownReward":
+        return KnownReward(tensors["reward.values"])
     if record["kind"] == "LinearReward":
         return LinearReward(record["features"], record["fixed"], record["shared"])
     return TableReward(record["over"], {unpack(k): v for k, v in record["fixed"]})
