@@ -48,7 +48,9 @@ def make_codebook(labels: Mapping[str, Iterable[Hashable]], old: Codebook | None
         labels: "subject", "state" and "action" -> labels; ``None`` is none.
         old: labels whose codes are kept.
     """
-    fresh = {kind: Labels.of(kind, (v for v in values if v is not None)) for kind, values in labels.items()}
+    fresh = {
+        kind: Labels.of(kind, (v for v in dict.fromkeys(values) if v is not None)) for kind, values in labels.items()
+    }
     if old is not None:
         for kind, known in (("subject", old.subjects), ("state", old.states), ("action", old.actions)):
             extra = tuple(v for v in fresh[kind].values if v not in known)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft._types import NONE
-from humansoft.codebook import Codebook
+from humansoft.codebook import Codebook, Labels
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.readers import build_log
 from humansoft.errors import UsageError
@@ -181,17 +181,15 @@ def _as_log(table: pd.DataFrame, policy: Policy, columns: Columns) -> BehaviorLo
     """Write the codes as labels in the user's columns and read them back as a log."""
     task = policy.task
     following = tuple(f"next_{name}" for name in columns.state)
-    frame = pd.DataFrame({columns.subject or "subject": policy.subjects.decode(table["subject"])})
+    frame = pd.DataFrame({columns.subject or "subject": _decoded(policy.subjects, table["subject"])[0]})
     frame[columns.episode or "episode"] = table["episode"] + 1
     frame[columns.step or "step"] = table["step"]
     for names, codes in ((columns.state, table["state"]), (following, table["next_state"])):
-        labels: list[Any] = task.states.decode(codes)
+        parts = _decoded(task.states, codes, task.has_contexts, len(names))
         if task.has_contexts:
-            frame[columns.context or "context"] = pd.Series([context for context, _ in labels])
-            labels = [label for _, label in labels]
-        parts = list(zip(*labels, strict=True)) if len(names) > 1 else [labels]
+            frame[columns.context or "context"] = parts.pop(0)
         for name, part in zip(names, parts, strict=True):
-            frame[name] = pd.Series(list(part))
+            frame[name] = part
     taken = action_labels(task, table["state"].to_numpy(), table["action"].to_numpy())
     frame[columns.action] = pd.Series(taken, dtype=None if taken else object)
     frame["terminated"], frame["truncated"] = table["terminated"] == 1, table["truncated"] == 1
@@ -208,3 +206,19 @@ def _as_log(table: pd.DataFrame, policy: Policy, columns: Columns) -> BehaviorLo
     )
     known = Codebook(policy.subjects, task.states, task.actions) if task.goals is None else None
     return build_log(frame, roles, "simulation", codebook=known)
+
+
+def _decoded(
+    labels: Labels, codes: "pd.Series[Any]", in_contexts: bool = False, width: int = 1
+) -> "list[pd.Series[Any]]":
+    """Return the columns of the labels of some codes, the context's first; each label is looked at once."""
+    present, place = np.unique(codes.to_numpy(), return_inverse=True)
+    rows: list[Any] = [(label,) for label in labels.decode(present)]
+    if in_contexts:
+        rows = [(context, label) for ((context, label),) in rows]
+    if width > 1:
+        rows = [(*outer, *label) for *outer, label in rows]
+    columns = zip(*rows, strict=True) if rows else [()] * (width + in_contexts)
+    return [
+        pd.Series(list(column), dtype=None if rows else object).take(place).reset_index(drop=True) for column in columns
+    ]
