@@ -121,12 +121,12 @@ def test_simulated_people_of_a_fit_are_as_sticky_as_the_fit(fitted: hs.Fit) -> N
         assert abs(distance) < 4 * float(refitted.params.loc[(name, "all"), "std_error"]), name
 
 
-@pytest.mark.parametrize("kind", ["hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"])
 @pytest.mark.slow
-def test_every_covariance_is_there_and_they_agree_where_the_model_is_right(kind: str) -> None:
+def test_every_covariance_is_there_and_they_agree_where_the_model_is_right() -> None:
     log = people_log({f"p{i:02}": 0.2 for i in range(24)}, seed=11)
     model = hs.SoftOptimalModel(lava_task(), reward(), hs.Shared(), choice=LEARNED)
     fitted = hs.fit(model, log)
     free = ~fitted.params["fixed"].to_numpy(dtype=bool)
-    ratio = (fitted.std_errors(kind) / fitted.std_errors("hessian"))[free]
-    assert ((ratio > 0.5) & (ratio < 1.8)).all()
+    for kind in ("hessian", "bhhh", "sandwich_by_subject", "sandwich_by_episode"):
+        ratio = (fitted.std_errors(kind) / fitted.std_errors("hessian"))[free]
+        assert ((ratio > 0.5) & (ratio < 1.8)).all(), kind
