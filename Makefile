@@ -32,10 +32,11 @@ types: $(VENV)/tested
 	$(BIN)/mypy
 
 fast: $(VENV)/tested
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
+# The fast tests have checked shapes.
 slow: $(VENV)/tested
-	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"
+	JAXTYPING_DISABLE=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not gpu" tests
 
 $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)

@@ -8,6 +8,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.shapes import check_shapes
+
+check_shapes()  # before anything imports the package
+
 ROOT = Path(__file__).parents[1]
 
 # No deadline, for the first example also pays for imports; the same examples every time.
