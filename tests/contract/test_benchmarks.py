@@ -1,19 +1,25 @@
-"""The benchmarks run as a user runs them, on tiny instances; how long anything takes is never asserted."""
+"""The benchmarks run as a user runs them, on tiny instances; how long anything takes is never asserted.
+
+One test lets a user's command start its processes; in the others, this process does the work of all of them in turn.
+"""
 
 import json
+import runpy
 import subprocess
 import sys
 import time
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from analysis.benchmarks import exact, forward, population, sampling
 from analysis.benchmarks.instances import Instance
 from analysis.benchmarks.limits import Machine
-from analysis.benchmarks.population import WORKLOADS as POPULATIONS
-from analysis.benchmarks.processes import Caps, measure
+from analysis.benchmarks.processes import Caps, Outcome, measure
 from analysis.benchmarks.reference import Problem
 from analysis.benchmarks.sampling import effective_size
 from analysis.benchmarks.table import Row, markdown
@@ -25,23 +31,71 @@ ROOT = Path(__file__).parents[2]
 KEYS = {"workload", "system", "wall_s", "cpu_s", "peak_mb", "ratio", "detail"}
 
 Rows = dict[tuple[str, str], dict[str, Any]]
+RunHere = Callable[..., tuple[Rows, str]]
 
 
-def run(folder: Path, *options: str, module: str = "exact") -> tuple[Rows, str]:
-    """Run the benchmarks; return the rows by (workload, system), and what was said meanwhile."""
+def words(folder: Path, *options: str) -> list[str]:
+    """Return the words of a quick run, with the files that it writes."""
     files = ("--json", str(folder / "rows.json"), "--markdown", str(folder / "table.md"))
-    command = [sys.executable, "-m", f"analysis.benchmarks.{module}", "--quick", "--without-peers", *files, *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    return ["--quick", "--without-peers", *files, *options]
+
+
+def rows_in(folder: Path, printed: str) -> Rows:
+    """Return the rows that were written by (workload, system)."""
     rows = json.loads((folder / "rows.json").read_text())
     assert all(set(row) == KEYS for row in rows)
-    assert (folder / "table.md").read_text().strip() == done.stdout.strip()
-    return {(row["workload"], row["system"]): row for row in rows}, done.stderr
+    assert (folder / "table.md").read_text().strip() == printed.strip()
+    return {(row["workload"], row["system"]): row for row in rows}
+
+
+def measured_here(python: Path, module: str, arguments: Sequence[str], report: Path, caps: Caps) -> Outcome:
+    """Do in this process what :func:`measure` starts another for."""
+    del python, caps
+    report.unlink(missing_ok=True)
+    start = (time.perf_counter(), time.process_time())
+    with pytest.MonkeyPatch.context() as patched, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)
+        patched.setattr(sys, "argv", [module, *arguments])
+        runpy.run_module(module, run_name="__main__")
+    told = json.loads(report.read_text(encoding="utf-8"))
+    took = (time.perf_counter() - start[0], time.process_time() - start[1])
+    return Outcome(*took, told, f"not available: {told['error']}" if "error" in told else "")
+
+
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunHere:
+    """Run the benchmarks in this process; return the rows, and what was said meanwhile."""
+
+    def run(main: Callable[[], None], *options: str) -> tuple[Rows, str]:
+        monkeypatch.setattr(exact, "measure", measured_here)
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *words(tmp_path, *options)])
+        main()
+        printed = capsys.readouterr()
+        return rows_in(tmp_path, printed.out), printed.err
+
+    return run
+
+
+def exact_work() -> None:
+    exact.run_all(WORKLOADS, "")
+
+
+def populations() -> None:
+    exact.run_all(population.WORKLOADS, "")
 
 
 @pytest.mark.slow
 def test_everybody_fits_in_turn_and_to_the_same_likelihood(tmp_path: Path) -> None:
-    rows, spoken = run(tmp_path, "--only", "mce_irl_16", "--runs", "2")
+    """With all its processes."""
+    command = [
+        sys.executable,
+        "-m",
+        "analysis.benchmarks.exact",
+        *words(tmp_path, "--only", "mce_irl_16", "--runs", "2"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows, spoken = rows_in(tmp_path, done.stdout), done.stderr
     assert [system for _, system in rows] == ["humansoft", "scipy loop", "physical limit"]
     for system in ("humansoft", "scipy loop"):
         row = rows["mce_irl_16", system]
@@ -59,8 +113,8 @@ def test_everybody_fits_in_turn_and_to_the_same_likelihood(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_every_kind_of_work_gives_rows_and_a_table(tmp_path: Path) -> None:
-    rows, _ = run(tmp_path, "--only", "mce_irl_finite_16", "solve_1e4", "people_100", "people_1000", "log_5e7")
+def test_every_kind_of_work_gives_rows_and_a_table(run_here: RunHere, tmp_path: Path) -> None:
+    rows, _ = run_here(exact_work, "--only", "mce_irl_finite_16", "solve_1e4", "people_100", "people_1000", "log_5e7")
     for workload in ("mce_irl_finite_16", "people_100"):
         for system in ("humansoft", "scipy loop"):
             assert rows[workload, system]["detail"]["log_likelihood_below_best"] < 1e-7, (workload, system)
@@ -77,19 +131,20 @@ def test_every_kind_of_work_gives_rows_and_a_table(tmp_path: Path) -> None:
     assert "| scipy inexact Newton |" in text
 
 
-@pytest.mark.slow
-def test_absent_data_are_a_row_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_data_are_a_row_with_the_reason(
+    run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUMANSOFT_DATA", str(tmp_path))
-    rows, _ = run(tmp_path, "--only", "vgc")
+    rows, _ = run_here(exact_work, "--only", "vgc")
     assert rows["vgc", "humansoft"]["detail"]["status"] == "skipped: $HUMANSOFT_DATA has no folder vgc_gridnav"
     assert rows["vgc", "humansoft"]["wall_s"] is None
 
 
-def test_unknown_workload_is_refused_with_a_suggestion() -> None:
-    command = [sys.executable, "-m", "analysis.benchmarks.exact", "--only", "borlagne"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "Did you mean 'borlange'" in done.stderr
+def test_unknown_workload_is_refused_with_a_suggestion(run_here: RunHere, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_here(exact_work, "--only", "borlagne")
+    assert ended.value.code == 2
+    assert "Did you mean 'borlange'" in capsys.readouterr().err
 
 
 def test_a_process_that_fails_or_takes_too_long_is_told_and_not_raised(tmp_path: Path) -> None:
@@ -108,8 +163,10 @@ def test_a_process_that_fails_or_takes_too_long_is_told_and_not_raised(tmp_path:
 
 
 @pytest.mark.slow
-def test_populations_are_learned_and_sampled_in_turn(tmp_path: Path) -> None:
-    rows, _ = run(tmp_path, module="population")
+def test_populations_are_learned_and_sampled_in_turn(run_here: RunHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "TUNE", 100)
+    monkeypatch.setattr(sampling, "DRAWS", 100)
+    rows, _ = run_here(populations)
     systems = ["humansoft", "humansoft Laplace-EM", "humansoft NUTS"]
     assert list(rows) == [("population_30", system) for system in (*systems, "physical limit")]
     for system in systems:
@@ -131,7 +188,7 @@ def test_effective_draws_are_those_of_theory_and_of_arviz() -> None:
 
 
 def test_names_are_unique_and_every_module_is_there() -> None:
-    everything = (*WORKLOADS, *POPULATIONS)
+    everything = (*WORKLOADS, *population.WORKLOADS)
     assert len({workload.name for workload in everything}) == len(everything)
     for workload in everything:
         assert workload.systems[0].name == "humansoft"
@@ -201,8 +258,8 @@ def test_people_walk_by_their_policy_and_the_transitions() -> None:
 
 
 @pytest.mark.slow
-def test_everybody_learns_to_act_in_turn(tmp_path: Path) -> None:
-    rows, spoken = run(tmp_path, "--seeds", "1", module="forward")
+def test_everybody_learns_to_act_in_turn(run_here: RunHere) -> None:
+    rows, spoken = run_here(forward.main, "--seeds", "1")
     systems = ["humansoft", "humansoft policy gradient"]
     exact = "humansoft exact (knows the transitions)"
     assert list(rows) == [("cartpole", s) for s in systems] + [("frozen_lake", s) for s in (*systems, exact)]
