@@ -49,10 +49,11 @@ def test_names_are_listed_in_order() -> None:
     "before",
     [
         "import humansoft.fit.result",
-        pytest.param("from humansoft.fit import result", marks=pytest.mark.slow),
-        pytest.param("import humansoft as hs; hs.fit; import humansoft.fit.fitting", marks=pytest.mark.slow),
+        "from humansoft.fit import result",
+        "import humansoft as hs; hs.fit; import humansoft.fit.fitting",
     ],
 )
+@pytest.mark.slow
 def test_a_verb_is_not_hidden_by_the_package_of_its_name(before: str) -> None:
     after = "import humansoft as hs; from humansoft import fit; print(hs.fit is fit, fit.__module__, fit.__name__)"
     assert run(f"{before}; {after}") == "True humansoft.fit.fitting fit"

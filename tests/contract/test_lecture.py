@@ -39,11 +39,12 @@ GROUPS = {
     inference: ["E1", "E2", "E3", "E4"],
     comparing: ["F5", "F5b", "F5c"],
 }
+SLOW = (collapse, samples, benefits, comparing)
 
 
 @pytest.mark.parametrize(
     "group",
-    [pytest.param(g, marks=[pytest.mark.slow] if g in (samples, collapse) else [], id=g.__name__[17:]) for g in GROUPS],
+    [pytest.param(g, marks=[pytest.mark.slow] if g in SLOW else [], id=g.__name__.rpartition(".")[2]) for g in GROUPS],
 )
 def test_every_claim_holds(group: ModuleType) -> None:
     claims = list(group.claims(Args(quick=True)))
@@ -87,6 +88,7 @@ def test_the_command_shows_writes_and_draws(
     assert len(list(figures.glob("*.png"))) == 11
 
 
+@pytest.mark.slow
 def test_the_command_is_a_program() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "analysis.lecture", "--help"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -290,6 +290,7 @@ def tracked(
     return total
 
 
+@pytest.mark.slow
 def test_one_tracked_step_is_the_gradient_and_two_are_the_hessian() -> None:
     generator = np.random.default_rng(5)
     world = random_world(generator, 12, 3, successors=3)

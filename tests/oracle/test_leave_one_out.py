@@ -50,6 +50,7 @@ def test_an_episode_that_alone_shows_mistakes_is_marked() -> None:
     assert table.index[table["mark"] == "refit"].tolist() == [("ann", 4)]
 
 
+@pytest.mark.slow
 def test_people_are_predicted_as_by_refitting_without_each() -> None:
     log = people({f"p{i}": 1.0 for i in range(6)})
     model = hs.SoftOptimalModel(maze(), hs.LinearReward(["step", "lava"]), hs.Fixed(1.0))

@@ -138,6 +138,7 @@ def test_estimates_are_drawn_towards_the_mean_the_more_the_less_is_known() -> No
     assert (together["boundary"] == "").all()
 
 
+@pytest.mark.slow
 def test_population_parameters_are_those_of_a_long_integral() -> None:
     """The maximum of the marginal likelihood, found on a grid of brute-force integrals."""
     log = choices_of_people(12, 20, seed=11, sd=0.7)

@@ -99,7 +99,8 @@ def empirical(learner: SoftQLearner, size: int) -> World:
     return World(transition / np.maximum(total, 1), total[..., 0] > 0)
 
 
-@pytest.mark.parametrize("exploration", [1.0, pytest.param(0.2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("exploration", [1.0, 0.2])
 def test_it_finds_the_fixed_point_of_what_it_saw(exploration: float) -> None:
     world, reward, problem = drawn(5)
     options = hs.SoftQLearning(
@@ -119,6 +120,7 @@ def test_it_finds_the_fixed_point_of_what_it_saw(exploration: float) -> None:
     assert total_variation(log_policy, exact.log_policy) < 0.08
 
 
+@pytest.mark.slow
 def test_soft_and_hard_learning_have_different_limits() -> None:
     world, reward, problem = drawn(7)
     options = hs.SoftQLearning(target="hard", num_steps=400, num_walkers=256, batch_size=1024)
@@ -130,9 +132,8 @@ def test_soft_and_hard_learning_have_different_limits() -> None:
     assert np.abs(found.value.numpy() - soft.value).max() > 1.0
 
 
-@pytest.mark.parametrize(
-    "planner", ["kl", *(pytest.param(name, marks=pytest.mark.slow) for name in reference.PLANNERS if name != "kl")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("planner", reference.PLANNERS)
 def test_a_model_that_learns_from_samples_scores_like_the_exact_one(planner: reference.Planner) -> None:
     generator = np.random.default_rng(11)
     world = random_world(generator, 12, 3, masked=True, ends=True)

@@ -76,6 +76,7 @@ def test_a_certificate_bounds_the_error(name: str, discount: float) -> None:
     assert float((found.value - exact).abs().max()) <= bound
 
 
+@pytest.mark.slow
 def test_anderson_needs_far_fewer_sweeps_than_value_iteration() -> None:
     maze = "\n".join(["S" + "." * 11] + ["." * 12] * 10 + ["." * 11 + "G"])
     sweeps = {}

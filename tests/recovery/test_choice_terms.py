@@ -101,6 +101,7 @@ def test_lapses_that_are_left_out_make_people_look_noisy() -> None:
     assert without.loc[("temperature", "all"), "ci_low"] > 0.2
 
 
+@pytest.mark.slow
 def test_the_right_terms_predict_held_out_people_better() -> None:
     log = people_log({f"p{i}": 0.2 for i in range(4)}, seed=7)
     train, held_out = hs.split(log, by="episode", fraction=0.3, seed=1)

@@ -59,6 +59,7 @@ def test_two_planners_of_one_likelihood_do_not_win_over_each_other(log: hs.Behav
     assert table.loc["kl", "loo"] == pytest.approx(table.loc["entropy", "loo"], abs=0.02)
 
 
+@pytest.mark.slow
 def test_leave_one_out_has_the_standard_error_of_paired_differences(fits: dict[str, hs.Fit]) -> None:
     table = compare_models(fits, criteria="loo")
     units = table.attrs["units"]["loo"]

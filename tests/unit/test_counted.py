@@ -289,6 +289,7 @@ def test_check_says_nothing_about_order_and_counts_rows_of_the_table() -> None:
     assert {"unknown_action", "impossible_transition", "constant_responder"} <= set(counted["problem"])
 
 
+@pytest.mark.slow
 def test_standard_errors_by_episode_are_not_available_and_others_are_the_same() -> None:
     log, task = people()
     counted = hs.read(log.to_dataframe(), **ROLES, counted=True)

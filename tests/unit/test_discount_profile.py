@@ -21,6 +21,7 @@ def goal_and_lava(task: hs.Task) -> hs.SoftOptimalModel:
     return hs.SoftOptimalModel(task, hs.LinearReward(["goal", "lava"]), hs.Fixed(1.0))
 
 
+@pytest.mark.slow
 def test_the_published_profile_of_bus_engines(data_home: object) -> None:
     """Rust (1987), group 4: a myopic Zurcher is not rejected (SCIENCE 4.2)."""
     log, task = hs.load_dataset("rust_bus_group4")

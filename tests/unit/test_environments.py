@@ -61,6 +61,7 @@ def test_the_step_that_only_begins_an_episode_is_no_decision() -> None:
     assert int(state.max()) <= 4
 
 
+@pytest.mark.slow
 def test_tabular_q_in_an_environment_is_the_exact_soft_solution() -> None:
     options = hs.SoftQLearning.for_environment(
         num_steps=200, num_walkers=16, rollout=1, updates_per_step=1, exploration=0.5, batch_size=4096,
