@@ -6,6 +6,7 @@ import torch
 
 import humansoft as hs
 from humansoft.solvers.advantages import advantages
+from humansoft.solvers.baseline import BaselineTable
 from humansoft.solvers.learning import minimiser
 from humansoft.solvers.policy_gradient import PolicyGradientLearner
 from humansoft.solvers.problem import Problem
@@ -50,7 +51,7 @@ def learner_of(
     given = {} if starts is None else {"starts": torch.from_numpy(starts), "restart": 0.0}
     temperature = torch.full((size,), alpha, dtype=torch.float64)
     world = SampledProblem(problem, torch.from_numpy(reward), temperature, options.num_walkers, **given)
-    learner = PolicyGradientLearner(options, world, QTable(size, num_actions), QTable(size, 1), torch.tensor(0))
+    learner = PolicyGradientLearner(options, world, QTable(size, num_actions), BaselineTable(size), torch.tensor(0))
     learner.begin(options.seed)
     return learner
 
