@@ -30,6 +30,7 @@ class ExactLikelihood(AbstractLikelihood):
     _solved: tuple[bytes, SoftSolution] | None = field(default=None, repr=False)
     _seen_by_derivatives: Adjoint | None = field(default=None, repr=False)
     _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
+    _latest_scores: tuple[bytes, npt.NDArray[np.int64], Tensor] | None = field(default=None, repr=False)
 
     @torch.no_grad()
     def solve(self, full: Float[Tensor, " P"]) -> SoftSolution:
@@ -142,10 +143,17 @@ class ExactLikelihood(AbstractLikelihood):
     def _scores(
         self, full: Float[Tensor, " P"], position: npt.NDArray[np.int64], shift: Float[Tensor, "S A"] | None = None
     ) -> Float[Tensor, "D A C"]:
-        """Return d log pi(.|s) / d color at some places of a time-major table of the states."""
+        """Return d log pi(.|s) / d color at some places of a time-major table of the states; the last ones are kept."""
+        key = full.detach().numpy().tobytes()
+        latest = self._latest_scores if shift is None else None
+        if latest is not None and latest[0] == key and np.array_equal(latest[1], position):
+            return latest[2]
         time, state = (torch.from_numpy(code) for code in np.divmod(position, max(len(self.expansion.state), 1)))
         device = self.expansion.problem.device
-        return self._derivatives(full, shift).scores(time.to(device), state.to(device)).cpu()
+        found = self._derivatives(full, shift).scores(time.to(device), state.to(device)).cpu()
+        if shift is None:
+            self._latest_scores = (key, position, found)
+        return found
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
@@ -208,7 +216,7 @@ class ExactLikelihood(AbstractLikelihood):
     def counting(self, observations: Observations) -> Self:
         """Return the likelihood of the same decisions counted by other units; what was solved and derived is kept."""
         other = super().counting(observations)
-        other._latest = self._latest
+        other._latest, other._latest_scores = self._latest, self._latest_scores
         return other
 
     def _kept(self, observations: Observations) -> Self:
