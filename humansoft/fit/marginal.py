@@ -10,11 +10,11 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 from torch import Tensor
 
+from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.arrow import ArrowMatrix, Layout
 from humansoft.fit.deviations import Nodes, Posterior, joint, modes, moments
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.objective import Objective
-from humansoft.fit.profiles import Profiles
 from humansoft.parameters import Parameters
 
 Real = npt.NDArray[np.float64]

@@ -15,8 +15,8 @@ from humansoft.codebook import Labels
 from humansoft.data.log import BehaviorLog
 from humansoft.data.parts import condition_of, parted
 from humansoft.errors import LogError, shortlist
+from humansoft.fit.abstract_profiles import Profiles, Scores
 from humansoft.fit.mixed import Mixed
-from humansoft.fit.profiles import Profiles, Scores
 from humansoft.parameters import Parameter
 
 Real = npt.NDArray[np.float64]
