@@ -29,31 +29,50 @@ from humansoft.solvers.expansion import Observations
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
-_CHUNK = 200_000  # actions in situations at temperatures that are worked out at a time
+_CHUNK = 500_000  # actions in situations at temperatures that are worked out at a time
 
 
 @dataclass(frozen=True, eq=False)
 class _Met:
-    """The distinct situations that each person met (M of them, in the order of people).
+    """The distinct situations that some people met (M of them, in the order of people).
 
     Attributes:
-        person: [M] whose it is.
+        people: which of all people these are.
+        person: [M] whose it is, counted from the first of them.
         place: [M] number of its (time, state).
         previous: [M] code of the action made before, -1 for none.
         number: [M, A] how often each action was chosen.
     """
 
+    people: slice
     person: Int[Tensor, " M"]
     place: Int[Tensor, " M"]
     previous: Index
     number: Float[Tensor, "M A"]
 
-    def parts(self, values: int) -> Iterator["_Met"]:
-        """Cut them so that what is done in each at so many temperatures has room."""
-        size = max(1, _CHUNK // max(values * self.number.shape[1], 1))
-        for low in range(0, len(self.person), size):
-            some = slice(low, low + size)
-            yield _Met(self.person[some], self.place[some], self.previous[some], self.number[some])
+    @cached_property
+    def places(self) -> tuple[Int[Tensor, " L"], Int[Tensor, " M"]]:
+        """The places they met, and the number of each situation's among them."""
+        found: tuple[Tensor, Tensor] = self.place.unique(return_inverse=True)
+        return found
+
+    def of_people(self, low: int, high: int) -> "_Met":
+        """Return the situations of some of all people."""
+        first, last = torch.searchsorted(self.person, torch.tensor([low, high])).tolist()
+        some = slice(first, last)
+        return _Met(slice(low, high), self.person[some] - low, self.place[some], self.previous[some], self.number[some])
+
+    def parts(self, values: int) -> list["_Met"]:
+        """Cut them between people so that what is done in each at so many temperatures has room."""
+        count, each = self.people.stop, self.number.shape[1] * max(values, 1)
+        most = np.bincount(self.person.numpy(), minlength=count)
+        ends, room = [0], _CHUNK
+        for person in range(count):
+            room -= int(most[person]) * each
+            if room < 0 and person > ends[-1]:
+                ends.append(person)
+                room = _CHUNK - int(most[person]) * each
+        return [self.of_people(low, high) for low, high in zip(ends, [*ends[1:], count], strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,27 +87,19 @@ class _Between:
     pieces: Pieces
     shape: tuple[int, int]
 
-    @cached_property
-    def piece(self) -> Int[Tensor, "B Q"]:
-        """Place of the piece of each log temperature among those used."""
-        return torch.from_numpy(self.pieces.piece.reshape(self.shape))
-
-    def weights(self, weights: Real) -> Float[Tensor, "B Q J"]:
-        """Lay weights of the nodes out by person and value."""
-        return torch.from_numpy(weights.reshape(*self.shape, NODES))
-
-    def at(
-        self, met: _Met, tables: Float[Tensor, "G L J A"], weights: Float[Tensor, "B Q J"]
-    ) -> Float[Tensor, "m Q A"]:
+    def at(self, met: _Met, tables: list[Float[Tensor, "J L A"]], weights: Real) -> Float[Tensor, "M Q A"]:
         """Interpolate the tables of the pieces in some situations, at the temperatures of those who met them."""
-        found = torch.zeros((len(met.person), self.shape[1], tables.shape[-1]), dtype=DTYPE)
-        piece = self.piece[met.person]
-        for number, table in enumerate(tables):
-            here = piece == number
-            some = here.any(dim=1).nonzero()[:, 0]
-            own = weights[met.person[some]] * here[some][..., None]
-            found[some] += torch.bmm(own, table[met.place[some]])
-        return found
+        values, num_actions = self.shape[1], tables[0].shape[-1]
+        places, place = met.places
+        rows = slice(met.people.start * values, met.people.stop * values)
+        piece, own = self.pieces.piece[rows], torch.from_numpy(weights[rows])
+        found = torch.zeros((len(own), len(places) * num_actions), dtype=DTYPE)
+        for number in np.unique(piece).tolist():
+            here = torch.from_numpy(np.flatnonzero(piece == number))
+            table = tables[number] if len(places) == tables[number].shape[1] else tables[number][:, places]
+            found[here] = own[here] @ table.flatten(start_dim=1)
+        row = met.person[:, None] * values + torch.arange(values)
+        return found.view(-1, num_actions)[(row * len(places) + place[:, None]).ravel()].view(*row.shape, num_actions)
 
 
 class _Done(NamedTuple):
@@ -103,6 +114,10 @@ class _Done(NamedTuple):
         """How often each action was chosen."""
         return self.met.number[:, None, :]
 
+    def added_to(self, total: Float[Tensor, "B *K"], each: Float[Tensor, "m *K"]) -> None:
+        """Add what is known of each situation to what is known of each person."""
+        total[self.met.people].index_add_(0, self.met.person, each)
+
 
 @dataclass(eq=False)
 class ChoosingProfiles(Profiles):
@@ -116,6 +131,8 @@ class ChoosingProfiles(Profiles):
     model: SoftOptimalModel
     observations: Observations
     _planned: InterpolatedLikelihood = field(init=False, repr=False)
+    _cut: dict[int, list[_Met]] = field(default_factory=dict, init=False, repr=False)
+    _tables: dict[int, tuple[bytes, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take plans from people who do what they plan."""
@@ -129,7 +146,7 @@ class ChoosingProfiles(Profiles):
             return np.full(own.shape[:2], -np.inf)
         found = torch.zeros(own.shape[:2], dtype=DTYPE)
         for done in self._done(between, tables, shared):
-            found.index_add_(0, done.met.person, _log_likelihood(done))
+            done.added_to(found, _log_likelihood(done))
         return found.numpy()
 
     def scores(self, shared: Real, own: Real) -> Scores:
@@ -145,20 +162,19 @@ class ChoosingProfiles(Profiles):
         if tables is None:
             return None
         by_reward = self._by_reward(between, shared)
-        rule, weights = self._rule(shared), between.weights(between.pieces.weights.value)
-        slopes = between.weights(between.pieces.weights.slope)
+        rule, weights = self._rule(shared), between.pieces.weights
         value = torch.zeros(own.shape[:2], dtype=DTYPE)
         found = torch.zeros((*own.shape[:2], len(by_reward) + int(self._learned.sum()) + 1), dtype=DTYPE)
         for done in self._done(between, tables, shared):
             pull = done.chosen.pull(done.number)
-            columns = [(pull * between.at(done.met, table, weights)).sum(dim=-1) for table in by_reward]
+            columns = [(pull * between.at(done.met, table, weights.value)).sum(dim=-1) for table in by_reward]
             by_choice = [torch.einsum("mqa,mak->mqk", pull, done.tilts)]
             if rule.lapses:
                 by_choice.append(done.chosen.by_lapse(done.number, rule.logit_lapse)[..., None])
             columns += torch.cat(by_choice, dim=-1)[..., self._learned].unbind(dim=-1)
-            columns.append((pull * between.at(done.met, tables, slopes)).sum(dim=-1))
-            value.index_add_(0, done.met.person, _log_likelihood(done))
-            found.index_add_(0, done.met.person, torch.stack(columns, dim=-1))
+            columns.append((pull * between.at(done.met, tables, weights.slope)).sum(dim=-1))
+            done.added_to(value, _log_likelihood(done))
+            done.added_to(found, torch.stack(columns, dim=-1))
         by_parameter = found.numpy()
         return value.numpy(), Scores(by_parameter[..., :-1], by_parameter[..., -1:] * _inside(own))
 
@@ -167,28 +183,34 @@ class ChoosingProfiles(Profiles):
         between = _between(own)
         tables = self._log_policy(between, shared)
         assert tables is not None, "derivatives are asked for at feasible parameters only"
-        slopes, bends = (between.weights(w) for w in (between.pieces.weights.slope, between.pieces.weights.bend))
+        weights = between.pieces.weights
         found = torch.zeros(own.shape[:2], dtype=DTYPE)
         for done in self._done(between, tables, shared):
             chosen, kept = done.chosen, done.number * done.chosen.kept
-            slope = between.at(done.met, tables, slopes)
-            straight = (chosen.pull(done.number) * between.at(done.met, tables, bends)).sum(dim=-1)
+            slope = between.at(done.met, tables, weights.slope)
+            straight = (chosen.pull(done.number) * between.at(done.met, tables, weights.bend)).sum(dim=-1)
             apart = slope - (chosen.tilted * slope).sum(dim=-1, keepdim=True)
             spread = kept.sum(dim=-1) * (chosen.tilted * apart**2).sum(dim=-1)
             mixed = (kept * (1.0 - chosen.kept) * apart**2).sum(dim=-1)  # the more it was meant, the less a lapse
-            found.index_add_(0, done.met.person, straight - spread + mixed)
+            done.added_to(found, straight - spread + mixed)
         bent: Real = (found.numpy()[..., None] * _inside(own))[..., None]
         return bent
 
-    def _done(self, between: _Between, tables: Float[Tensor, "G L J A"], shared: Real) -> Iterator[_Done]:
+    def _done(self, between: _Between, tables: list[Float[Tensor, "J L A"]], shared: Real) -> Iterator[_Done]:
         """Work out what is done in the situations that people met, part by part."""
-        rule, weights = self._rule(shared), between.weights(between.pieces.weights.value)
-        for met in self._met.parts(between.shape[1]):
-            planned = between.at(met, tables, weights)
+        rule = self._rule(shared)
+        for met in self._parts(between.shape[1]):
+            planned = between.at(met, tables, between.pieces.weights.value)
             planned = planned.masked_fill(~self._available[met.place][:, None, :], -torch.inf)
             tilts = rule.tilts(met.previous, met.number.shape)
             log_odds = (tilts @ rule.weights[: rule.num_tilts])[:, None, :] if rule.num_tilts else None
             yield _Done(met, tilts, rule.choose_tilted(planned, log_odds))
+
+    def _parts(self, values: int) -> list[_Met]:
+        """Return the situations in parts for so many temperatures a person, made once."""
+        if values not in self._cut:
+            self._cut[values] = self._met.parts(values)
+        return self._cut[values]
 
     def _rule(self, shared: Real) -> ChoiceRule:
         return self.model.choice.rule_at(torch.from_numpy(shared[len(shared) - len(self._learned) :]))
@@ -208,6 +230,7 @@ class ChoosingProfiles(Profiles):
         _, first, back = np.unique(key, return_index=True, return_inverse=True)
         number = np.bincount(back * num_actions + seen.action, seen.weight, len(first) * num_actions)
         return _Met(
+            slice(0, len(self.model.subjects)),
             torch.from_numpy(seen.person[first]),
             torch.from_numpy(place[first]),
             before[first],
@@ -222,33 +245,38 @@ class ChoosingProfiles(Profiles):
         found[torch.from_numpy(choices.place), torch.from_numpy(choices.action)] = True
         return found
 
-    def _log_policy(self, between: _Between, shared: Real) -> Float[Tensor, "G L J A"] | None:
+    def _log_policy(self, between: _Between, shared: Real) -> list[Float[Tensor, "J L A"]] | None:
         """Return log pi at the nodes of the pieces, 0 where an action cannot be chosen; ``None`` without a solution."""
-        found = [self._planned.piece(number).log_policy(self._point(number, shared)) for number in between.pieces.used]
-        known = [self._laid_out(table) for table in found if table is not None]
-        return torch.stack(known) if len(known) == len(found) else None
+        key, found = self._rewards(shared).tobytes(), []
+        for number in between.pieces.used:
+            if number not in self._tables or self._tables[number][0] != key:
+                table = self._planned.piece(number).log_policy(self._point(number, shared))
+                if table is None:
+                    return None
+                self._tables[number] = (key, self._laid_out(table))
+            found.append(self._tables[number][1])
+        return found
 
-    def _by_reward(self, between: _Between, shared: Real) -> list[Float[Tensor, "G L J A"]]:
+    def _by_reward(self, between: _Between, shared: Real) -> list[list[Float[Tensor, "J L A"]]]:
         """Return the derivatives of log pi at the nodes by each parameter of the reward that is learned."""
         if not self._planned.num_shared:
             return []
         found = [self._planned.piece(number).scores(self._point(number, shared)) for number in between.pieces.used]
-        return [
-            torch.stack([self._laid_out(table[:, :, place]) for table in found])
-            for place in range(self._planned.num_shared)
-        ]
+        return [[self._laid_out(table[:, :, place]) for table in found] for place in range(self._planned.num_shared)]
 
-    def _laid_out(self, column: Real) -> Float[Tensor, "L J A"]:
+    def _laid_out(self, column: Real) -> Float[Tensor, "J L A"]:
         """Lay numbers of each (place, action) and node [D, J] out in a table."""
         choices, (places, actions) = self._planned.choices, self._available.shape
-        found = torch.zeros((places, NODES, actions), dtype=DTYPE)
-        found[torch.from_numpy(choices.place), :, torch.from_numpy(choices.action)] = torch.from_numpy(column)
+        found = torch.zeros((NODES, places, actions), dtype=DTYPE)
+        found[:, torch.from_numpy(choices.place), torch.from_numpy(choices.action)] = torch.from_numpy(column.T)
         return found
 
     def _point(self, number: int, shared: Real) -> Float[Tensor, " Q"]:
         """Return the parameters of a piece: those of the reward, and the log temperatures of its nodes."""
-        rewards = shared[: len(shared) - len(self._learned)]
-        return torch.from_numpy(np.r_[rewards, nodes_of(np.array([number]))[0]])
+        return torch.from_numpy(np.r_[self._rewards(shared), nodes_of(np.array([number]))[0]])
+
+    def _rewards(self, shared: Real) -> Real:
+        return shared[: len(shared) - len(self._learned)]
 
 
 def _between(own: Real) -> _Between:

@@ -73,7 +73,8 @@ def highest_logit(objective: PopulationObjective, full: Real, covariance: Real) 
 def log_likelihood(objective: PopulationObjective, full: Real) -> float:
     """Return the log-likelihood with nodes where the posteriors are at these parameters."""
     if isinstance(objective, MarginalLikelihood):
-        nodes = adapted(objective.profiles, objective.mixed, full, objective.num_nodes)
+        near = objective.nodes.deviation.mean(axis=1)  # they lie around the posterior means
+        nodes = adapted(objective.profiles, objective.mixed, full, objective.num_nodes, near)
         if nodes is None:
             return -np.inf
         objective = replace(objective, nodes=nodes)
