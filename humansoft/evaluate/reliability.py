@@ -38,7 +38,7 @@ _SOME_CORRELATION = 0.5  # inverse hyperbolic tangent, to start from
 def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.DataFrame:
     r"""Say how well temperatures of one session predict those of another, by four measures.
 
-    The reward is held at that of the fit, and so are choice terms, so that temperatures of both sessions are on one scale.
+    The reward and choice terms are held at those of the fit, so that temperatures of both sessions are on one scale.
 
     Args:
         fit: a fit whose people share the reward.
@@ -93,7 +93,7 @@ def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.Data
 
 
 def _hypothesis(fit: Fit) -> SoftOptimalModel:
-    """Return the hypothesis that everybody has a temperature of their own, and the reward and choice terms of the fit."""
+    """Return the hypothesis that everybody has a temperature of their own, and all else in common, as in the fit."""
     model = fit.model
     if model.rows_are_people:
         raise ModelError(

@@ -129,8 +129,9 @@ def _runaway_notes(mixed: Mixed, found: Uncertainty) -> list[str]:
     return [
         *told,
         f"{', '.join(names)} of the population run away: the likelihood rises for ever, because everybody concerned "
-        "looks perfectly rational (or perfectly random, or always does the same). Their intervals are one-sided, and no contrast with them has "
-        "one; collect decisions that can go wrong, or use method='posterior', whose prior keeps them finite",
+        "looks perfectly rational (or perfectly random, or always does the same). Their intervals are one-sided, and "
+        "no contrast with them has one; collect decisions that can go wrong, or use method='posterior', whose prior "
+        "keeps them finite",
     ]
 
 

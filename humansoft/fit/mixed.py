@@ -80,6 +80,11 @@ class Mixed:
         """Which of the shared parameters are learned, at first at least: some may come to be held."""
         return np.array([row.fixed is None for row in self.shared], dtype=bool)
 
+    @property
+    def learned_shared(self) -> list[Parameter]:
+        """The shared parameters that are learned, at first at least."""
+        return [row for row in self.shared if row.fixed is None]
+
     def split(self, full: Real) -> tuple[Real, Real, Real]:
         """Return the shared, the coefficients and the spread of a parameter vector."""
         first, last = len(self.shared), len(self.shared) + len(self.coefficients)

@@ -2,7 +2,7 @@
 
 This is what Hamiltonian Monte Carlo moves on: one unconstrained vector q of
 
-    what people share, standardised by its prior · g (coefficients = middle + root g) · log(sd / its prior scale) · w of everybody
+    what people share, standardised · g (coefficients = middle + root g) · log(sd / its prior scale) · w of everybody
 
 A deviation is sd times a standard normal e. How e is written decides how well chains mix (Papaspiliopoulos, Roberts
 and Skoeld 2007): non-centred (w = e) where people are hardly seen, centred (w = the deviation from a fixed mean) where

@@ -1,7 +1,7 @@
 """Priors of a population: weakly informative, on scales that do not depend on the units of reward and covariates."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -65,10 +65,16 @@ class PopulationPrior:
                     f"PopulationPrior({entry.name}={value}): it is a standard deviation, a finite number above 0"
                 )
 
+    def size_of(self, row: Parameter, units: Mapping[str, float]) -> float:
+        """Return the standard deviation of a parameter that people share; ``units`` are those of reward weights."""
+        if row.kind == "reward":
+            return self.weight * units[row.name]
+        return self.lapse if row.kind == "logit_lapse" else self.tilt
+
     def notes(self, mixed: Mixed) -> list[str]:
         """Say in a sentence what was assumed of a population."""
         logs = any(row.kind == "log_temperature" for row in mixed.coefficients)
-        learned = {row.kind for row in (*mixed.shared, *mixed.coefficients) if row.fixed is None}
+        learned = {row.kind for row in (*mixed.learned_shared, *mixed.coefficients)}
         parts = []
         if logs and mixed.mean_zero is None:
             parts.append(f"mean log(temperature / sd of the advantage) ~ N(0, {self.level:g}^2)")

@@ -30,8 +30,8 @@ def inference_data(
 ) -> Any:  # noqa: ANN401 - arviz.InferenceData, which is loaded on use
     """Return draws as ``arviz.InferenceData``.
 
-    Its posterior holds ``reward`` [weight] and ``choice`` [choice_term] (what people share), one variable a parameter that everybody has alone
-    (``log_temperature`` [subject]), ``coefficient`` [term] and ``sd`` [parameter].
+    Its posterior holds ``reward`` [weight] and ``choice`` [choice_term] (what people share), one variable a parameter
+    that everybody has alone (``log_temperature`` [subject]), ``coefficient`` [term] and ``sd`` [parameter].
 
     Args:
         mixed: the population.

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
 import torch
 from scipy.stats import norm
 
 import humansoft as hs
+from humansoft.fit import choosing_profiles, met_situations
 from humansoft.fit.abstract_profiles import Profiles
-from humansoft.fit.choosing_profiles import ChoosingProfiles
 from humansoft.fit.deviations import adapted
 from humansoft.fit.hierarchical import mixed_of
+from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.marginal import MarginalLikelihood
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.profiles import profiles_of
 from tests.oracle.populations import CORRIDOR, STEP, choices_of_people, mean_of_all
-from tests.oracle.test_choice import ALL, PEOPLE, Case, make_case
+from tests.oracle.test_choice import PEOPLE, Case, make_case
 
 Real = npt.NDArray[np.float64]
 
@@ -55,8 +55,9 @@ class Parts:
 
     def by_hand(self, full: Real, own: Real) -> Real:
         """Return the log-likelihood [B, Q] of each person at own parameters [Q], by a plain loop over decisions."""
-        table = self.case.likelihood.model.table
-        points = np.zeros((len(own), len(table)))
+        likelihood = self.case.likelihood
+        table = likelihood.model.table
+        points = np.tile(likelihood.start().numpy(), (len(own), 1))
         points[:, table.shared_places] = self.mixed.split(full)[0]
         points[:, [p for p, row in enumerate(table.rows) if row.level == "subject"]] = own[:, None]
         logs = self.case.log_probs(points)
@@ -84,7 +85,7 @@ def parts(request: pytest.FixtureRequest) -> Parts:
 
 
 def test_profiles_are_those_of_a_plain_loop(parts: Parts) -> None:
-    assert isinstance(parts.profiles, ChoosingProfiles)
+    assert isinstance(parts.profiles, choosing_profiles.ChoosingProfiles)
     full, own = parts.full(), np.linspace(-2.5, 1.5, 7)
     found = parts.profiles.value(parts.mixed.split(full)[0], np.tile(own, (3, 1))[..., None])
     np.testing.assert_allclose(found, parts.by_hand(full, own), rtol=0, atol=1e-8)
@@ -139,7 +140,7 @@ def test_people_are_worked_out_part_by_part_as_all_at_once(monkeypatch: pytest.M
     parts = Parts.of(CASES["all terms"])
     shared, own = parts.mixed.split(parts.full())[0], np.random.default_rng(1).normal(size=(3, 3, 1))
     whole = parts.profiles.value_and_scores(shared, own)
-    monkeypatch.setattr("humansoft.fit.choosing_profiles._CHUNK", 20)
+    monkeypatch.setattr(met_situations, "MOST", 20)
     again = Parts.of(CASES["all terms"]).profiles.value_and_scores(shared, own)
     assert whole is not None
     assert again is not None
@@ -147,19 +148,16 @@ def test_people_are_worked_out_part_by_part_as_all_at_once(monkeypatch: pytest.M
     np.testing.assert_allclose(again[1].shared, whole[1].shared, atol=1e-10)
 
 
-@pytest.mark.parametrize("integrate", ["quadrature", "laplace"])
-def test_terms_that_do_nothing_leave_the_population_as_it_is(integrate: str) -> None:
+def test_terms_that_do_nothing_leave_the_population_as_it_is() -> None:
     log = choices_of_people(10, 15, seed=3, sd=0.7)
-    fits = [
-        hs.fit(
-            hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerSubject(), choice=choice),
-            log,
-            method="hierarchical",
-            integrate=integrate,  # type: ignore[arg-type]
-        )
-        for choice in ((), (hs.Stickiness(0.0), hs.ActionBias("up", dict.fromkeys(("down", "left", "right"), 0.0))))
-    ]
-    assert fits[1].log_likelihood == pytest.approx(fits[0].log_likelihood, abs=1e-7)
-    for table in (lambda fit: fit.params, lambda fit: fit.population.params):
-        ours, theirs = (table(fit).query("~fixed")[["estimate", "ci_low", "ci_high"]].astype(float) for fit in fits)
-        pd.testing.assert_frame_equal(ours, theirs, rtol=1e-4)
+    nothing = (hs.Stickiness(0.0), hs.ActionBias("up", dict.fromkeys(("down", "left", "right"), 0.0)))
+    own, found = np.random.default_rng(3).normal(size=(10, 3, 1)), []
+    for choice in ((), nothing):
+        bound = hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerSubject(), choice=choice).bind(log)
+        likelihood = likelihood_of(bound, bound.observe(log))
+        shared = np.r_[-1.0, np.zeros(len(bound.choice.parameters_of()))]
+        found.append((profiles_of(likelihood), shared))
+    (plain, without), (ours, shared) = found
+    np.testing.assert_allclose(ours.value(shared, own), plain.value(without, own), rtol=1e-12)
+    np.testing.assert_allclose(ours.scores(shared, own).own, plain.scores(without, own).own, atol=1e-9)
+    np.testing.assert_allclose(ours.curvature(shared, own), plain.curvature(without, own), atol=1e-8)
