@@ -109,7 +109,7 @@ def _highest_lapse(likelihood: AbstractLikelihood, full: Real, lapse: npt.NDArra
 
 
 def highest_lapse(profile: Callable[[float], float], goal: float) -> float:
-    """Return the logit of a lapse above which a profile of the log-likelihood is below ``goal``; infinite if none is."""
+    """Return the logit of a lapse above which a profile of the log-likelihood is below ``goal`` (infinite: none is)."""
     low = _FIRST_LOGIT
     while low > NEVER and profile(low) < goal:
         low -= 2.0

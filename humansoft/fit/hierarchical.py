@@ -16,10 +16,11 @@ import pandas as pd
 
 from humansoft.errors import ModelError, SolveError, UsageError, did_you_mean
 from humansoft.fit.abstract_profiles import Profiles
+from humansoft.fit.boundary import NEVER
 from humansoft.fit.deviations import adapted
 from humansoft.fit.marginal import ExpectedLikelihood, LaplaceLikelihood, MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
-from humansoft.fit.population_lapse import NEVER, needless_lapse, noticeable_lapse
+from humansoft.fit.population_lapse import needless_lapse, noticeable_lapse
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter
 from humansoft.temperature import Fixed, PerGroup, PerSubject
@@ -179,8 +180,7 @@ def start_of(mixed: Mixed, alike: Mapping[str, float], own: Sequence[Parameter])
     """
     typical = np.array([alike[row.name] for row in own], dtype=np.float64)
     coefficients = mixed.coefficients_of(np.tile(typical, (mixed.num_people, 1)))
-    shared = [alike[row.name] for row in mixed.shared]
-    spread = np.full(len(mixed.spread), np.log(_FIRST_SD))
+    shared, spread = [alike[row.name] for row in mixed.shared], np.full(len(mixed.spread), np.log(_FIRST_SD))
     return mixed.table.project(noticeable_lapse(mixed, np.r_[shared, coefficients, spread]))
 
 

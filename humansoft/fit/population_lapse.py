@@ -86,4 +86,5 @@ def _given(covariance: Real, place: int) -> Real:
     variance = covariance[place, place]
     if variance <= 0:
         return covariance
-    return covariance - np.outer(covariance[place], covariance[place]) / variance
+    found: Real = covariance - np.outer(covariance[place], covariance[place]) / variance
+    return found

@@ -1,11 +1,13 @@
 """The table of a population's parameters: standard errors, intervals, and what runs away."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy.optimize import brentq
 
 from humansoft.fit.arrow import inverse
 from humansoft.fit.boundary import ONE_SIDED_DROP
@@ -22,7 +24,8 @@ _UNTOLD = 1e-4  # information about a log temperature or log spread: a standard 
 _INVOLVED = 0.3  # share of a parameter in a direction that the data leave open
 _VAGUE = 0.25  # standard error of a log spread from which its likelihood is not that of a normal distribution
 _WIDEST = 12.0  # natural logs from the estimate within which an end of an interval is looked for
-_BISECTIONS = 14
+_FARTHEST = 40.0  # the same, of what runs away
+_CLOSE, _ABYSS = 1e-4, -1e4  # how closely ends are found; what stands for the logarithm of 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,20 +121,8 @@ def _profile(objective: PopulationObjective, full: Real, uncertain: Uncertainty,
     variance = uncertain.covariance[place, place]
     path = uncertain.covariance[place] / variance if variance > 0 else np.eye(len(full))[place]
     goal = log_likelihood(objective, full) - _TWO_SIDED_DROP
-    ends = []
-    for sign in (-1.0, 1.0):
-        near, far = 0.0, sign * _WIDEST
-        if log_likelihood(objective, full + far * path) >= goal:
-            ends.append(sign * np.inf)
-            continue
-        for _ in range(_BISECTIONS):
-            middle = (near + far) / 2
-            if log_likelihood(objective, full + middle * path) >= goal:
-                near = middle
-            else:
-                far = middle
-        ends.append(float(full[place]) + (near + far) / 2)
-    return ends[0], ends[1]
+    ends = [_crossing(lambda x: log_likelihood(objective, full + x * path) - goal, side * _WIDEST) for side in (-1, 1)]
+    return float(full[place]) + ends[0], float(full[place]) + ends[1]
 
 
 def _one_sided(objective: PopulationObjective, full: Real, place: int) -> tuple[float, float]:
@@ -140,11 +131,14 @@ def _one_sided(objective: PopulationObjective, full: Real, place: int) -> tuple[
     height = {sign: log_likelihood(objective, full + sign * 2.0 * unit) for sign in (-1.0, 1.0)}
     back = -1.0 if height[1.0] >= height[-1.0] else 1.0
     goal = max(log_likelihood(objective, full), *height.values()) - ONE_SIDED_DROP
-    near, far = 0.0, back * _WIDEST
-    if log_likelihood(objective, full + far * unit) >= goal:
-        return -np.inf, np.inf
-    for _ in range(_BISECTIONS):
-        middle = (near + far) / 2
-        near, far = (middle, far) if log_likelihood(objective, full + middle * unit) >= goal else (near, middle)
-    end = float(full[place]) + (near + far) / 2
+    end = float(full[place]) + _crossing(lambda x: log_likelihood(objective, full + x * unit) - goal, back * _FARTHEST)
     return (-np.inf, end) if back > 0 else (end, np.inf)
+
+
+def _crossing(excess: Callable[[float], float], far: float) -> float:
+    """Return where a function that is positive at 0 falls below 0 on the way to ``far``; infinite if it does not."""
+    if excess(far) >= 0:
+        return float(np.copysign(np.inf, far))
+    if excess(0.0) <= 0:  # no maximum was reached
+        return 0.0
+    return float(brentq(lambda x: max(excess(x), _ABYSS), 0.0, far, xtol=_CLOSE))
