@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy.linalg import null_space
 from scipy.optimize import brentq
 
 from humansoft.fit.arrow import inverse
@@ -70,8 +71,13 @@ def _runaway(objective: PopulationObjective, information: Real, moving: Flags) -
     sizes[first : first + len(mixed.coefficients)] = np.sqrt((mixed.design**2).sum(axis=1).mean(axis=0))
     sizes = np.maximum(sizes, 1e-300)
     kept = np.flatnonzero(moving)
-    values, vectors = np.linalg.eigh(information[np.ix_(kept, kept)] / np.outer(sizes[kept], sizes[kept]))
-    involved = (np.abs(vectors[:, values < _UNTOLD]) > _INVOLVED).any(axis=1)
+    allowed = np.eye(len(kept))
+    if table.mean_zero is not None:  # where a sum is held, nothing has to be known along it
+        allowed = null_space((table.mean_zero / sizes)[None, kept])
+    values, vectors = np.linalg.eigh(
+        allowed.T @ (information[np.ix_(kept, kept)] / np.outer(sizes[kept], sizes[kept])) @ allowed
+    )
+    involved = (np.abs(allowed @ vectors[:, values < _UNTOLD]) > _INVOLVED).any(axis=1)
     found = np.zeros(len(moving), dtype=bool)
     found[kept[involved]] = True
     return found & ~table.is_reward
@@ -90,6 +96,8 @@ def population_params(objective: PopulationObjective, full: Real, uncertain: Unc
     gone = collapsed(mixed, full)
     lapse = table.is_lapse & ~np.isnan(uncertain.highest_logit)
     told = table.free & ~gone & ~uncertain.runaway & ~lapse
+    if table.mean_zero is not None and np.count_nonzero(table.mean_zero) == 1:
+        told &= table.mean_zero == 0  # what is 0 by definition has no error
     errors = np.where(told, np.sqrt(np.maximum(np.diag(uncertain.covariance), 0.0)), np.nan)
     low, high = full - NORMAL_95 * errors, full + NORMAL_95 * errors
     for place in np.flatnonzero(is_sd & ~uncertain.runaway & ((errors > _VAGUE) | gone)):
