@@ -41,6 +41,7 @@ def test_a_run_with_choice_terms_goes_through_every_command(
     assert humansoft("simulate", folder, "--episodes", 2, "--seed", 1, "-o", tmp_path / "s.csv").code == 0
 
 
+@pytest.mark.slow
 def test_a_population_shares_its_choice_terms(
     humansoft: Humansoft, maze: Path, sticky_log: Path, model_words: list[str], tmp_path: Path
 ) -> None:

@@ -97,18 +97,26 @@ def test_without_deviations_a_population_is_one_person_many_times(log: hs.Behavi
         assert params.loc[ours, "std_error"] == pytest.approx(errors[theirs], rel=1e-4)
 
 
-def test_people_who_never_lapse_have_the_one_sided_interval_of_fits_one_by_one() -> None:
+def test_people_who_never_lapse_have_a_one_sided_interval() -> None:
+    never = people_log(4, 6, (hs.Stickiness(STICKINESS),), seed=3, sd=0.0)
+    fit = hs.fit(model(temperature="~ 1"), never)
+    assert fit.status is FitStatus.BOUNDARY
+    assert "can do without lapses" in fit.message
+    lapse = fit.summary().loc[("lapse", "all")]
+    assert (lapse["boundary"], lapse["ci_low"], np.isnan(lapse["std_error"])) == ("lower", 0.0, True)
+    assert lapse["estimate"] < 1e-9
+    assert 0.01 < lapse["ci_high"] < 0.3
+    assert not population_of(fit).params.loc[("logit_lapse", "all"), "fixed"]
+
+
+@pytest.mark.slow
+def test_the_bound_of_a_lapse_is_that_of_fits_one_by_one() -> None:
     never = people_log(6, 12, (hs.Stickiness(STICKINESS),), seed=3, sd=0.0)
     formula, shared = (hs.fit(model(temperature=given), never) for given in ("~ 1", hs.Shared()))
-    for fit in (formula, shared):
-        assert fit.status is FitStatus.BOUNDARY
-        assert "can do without lapses" in fit.message
     ours, theirs = (fit.summary().loc[("lapse", "all")] for fit in (formula, shared))
-    assert (ours["boundary"], ours["ci_low"], np.isnan(ours["std_error"])) == ("lower", 0.0, True)
-    assert ours["estimate"] < 1e-9
+    assert (ours["boundary"], theirs["boundary"]) == ("lower", "lower")
     assert ours["ci_high"] == pytest.approx(theirs["ci_high"], rel=0.02)
     assert formula.log_likelihood == pytest.approx(shared.log_likelihood, abs=1e-6)
-    assert not population_of(formula).params.loc[("logit_lapse", "all"), "fixed"]
 
 
 def test_a_habit_without_exception_runs_away_and_says_so() -> None:
