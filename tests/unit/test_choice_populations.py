@@ -98,7 +98,7 @@ def test_without_deviations_a_population_is_one_person_many_times(log: hs.Behavi
 
 
 def test_people_who_never_lapse_have_a_one_sided_interval() -> None:
-    never = people_log(4, 6, (hs.Stickiness(STICKINESS),), seed=3, sd=0.0)
+    never = people_log(6, 12, (hs.Stickiness(STICKINESS),), seed=3, sd=0.0)
     fit = hs.fit(model(temperature="~ 1"), never)
     assert fit.status is FitStatus.BOUNDARY
     assert "can do without lapses" in fit.message
