@@ -1,7 +1,9 @@
 """Choice terms: what people do at the moment of choice that is no part of their plan.
 
 Three of them: lapses, stickiness and action biases. None of them is planned with: the person does not foresee her
-own slips and habits, so values and planned policies are those of the model without them.
+own slips and habits, so values and planned policies are those of the model without them. They are shared by everybody,
+in fits of people one by one as in those of a population (``method="hierarchical"`` and ``"posterior"``), where people
+differ in temperature, and in reward weights of their own. Networks have none.
 """
 
 import math
@@ -178,6 +180,21 @@ class ChoiceTerms(nn.Module):
     def is_sticky(self) -> bool:
         """Whether it matters what was done before."""
         return self._rule.is_sticky
+
+    def known(self) -> tuple[ChoiceTerm, ...]:
+        """Return the terms as if their present numbers were known."""
+        if not self:
+            return ()
+        numbers = dict(zip((row.name for row in self.parameters_of()), self.weights.tolist(), strict=True))
+        found: list[ChoiceTerm] = []
+        for term in self.terms:
+            if isinstance(term, Stickiness):
+                found.append(Stickiness(numbers["stickiness"]))
+            elif isinstance(term, ActionBias):
+                found.append(ActionBias(term.reference, {label: numbers[f"bias[{label}]"] for label in self._labels}))
+            else:
+                found.append(Lapse(float(torch.tensor(numbers["logit_lapse"], dtype=DTYPE).sigmoid())))
+        return tuple(found)
 
     def parameters_of(self) -> list[Parameter]:
         """Describe each number of the parameters, in their order."""

@@ -17,7 +17,8 @@ Real = npt.NDArray[np.float64]
 Level = Literal["shared", "group", "subject"]
 Kind = Literal["reward", "log_temperature", "tilt", "logit_lapse", "log_sd", "atanh_correlation"]
 
-_LAPSE_START = -3.0  # a lapse of 5 %
+LAPSE_START = -3.0
+"""Logit of a lapse of 5 %: what is thought of people of whom nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Parameter:
         """Where learning starts, when nothing better is known."""
         if self.fixed is not None:
             return self.fixed
-        return _LAPSE_START if self.kind == "logit_lapse" else 0.0
+        return LAPSE_START if self.kind == "logit_lapse" else 0.0
 
     def __str__(self) -> str:
         """Name it as tables and messages do: ``step`` or ``log_temperature[p07]``."""
@@ -105,6 +106,19 @@ class Parameters:
     def choices(self) -> slice:
         """Where the parameters of choice terms stand."""
         return self._stretch("tilt", "logit_lapse")
+
+    @cached_property
+    def shared_places(self) -> npt.NDArray[np.int64]:
+        """[S] where that stands which people of a population share: parameters of the reward, then of choice terms."""
+        kinds = ("reward", "tilt", "logit_lapse")
+        found = [p for p, row in enumerate(self.rows) if row.level == "shared" and row.kind in kinds]
+        return np.array(found, dtype=np.int64)
+
+    @cached_property
+    def planned(self) -> "Parameters":
+        """Those that are planned with: all but the parameters of choice terms, which stand behind them."""
+        first = len(self) - len(self.rows[self.choices])
+        return Parameters(self.rows[:first], None if self.mean_zero is None else self.mean_zero[:first])
 
     def _stretch(self, *kinds: Kind) -> slice:
         """Return where the parameters of some kinds stand, which are next to each other."""

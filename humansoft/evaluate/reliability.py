@@ -38,7 +38,7 @@ _SOME_CORRELATION = 0.5  # inverse hyperbolic tangent, to start from
 def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.DataFrame:
     r"""Say how well temperatures of one session predict those of another, by four measures.
 
-    The reward is held at that of the fit, so that temperatures of both sessions are on one scale.
+    The reward and choice terms are held at those of the fit, so that temperatures of both sessions are on one scale.
 
     Args:
         fit: a fit whose people share the reward.
@@ -93,7 +93,7 @@ def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.Data
 
 
 def _hypothesis(fit: Fit) -> SoftOptimalModel:
-    """Return the hypothesis that everybody has a temperature of their own, and the reward of the fit."""
+    """Return the hypothesis that everybody has a temperature of their own, and all else in common, as in the fit."""
     model = fit.model
     if model.rows_are_people:
         raise ModelError(
@@ -102,7 +102,7 @@ def _hypothesis(fit: Fit) -> SoftOptimalModel:
         )
     with torch.no_grad():
         reward = KnownReward(model.reward(model.task))
-    return SoftOptimalModel(model.task, reward, PerSubject(), model.planner, model.prior)
+    return SoftOptimalModel(model.task, reward, PerSubject(), model.planner, model.prior, choice=model.choice.known())
 
 
 def _points(hypothesis: SoftOptimalModel, log: BehaviorLog) -> tuple[Real, Real]:
@@ -119,15 +119,16 @@ def _joint(hypothesis: SoftOptimalModel, sessions: Sessions, both: Real) -> tupl
     """Return the correlation of the temperatures of both sessions, and their standard deviations [2]."""
     bound = hypothesis.bind(sessions.log)
     likelihood = likelihood_of(bound, bound.observe(sessions.log))
-    mixed = two_sessions(sessions)
+    mixed = two_sessions(sessions, [bound.table.rows[place] for place in bound.table.shared_places])
     profiles = SessionProfiles(profiles_of(likelihood), sessions.cell)
-    start = np.r_[np.nanmean(both, axis=0), np.log(np.nanstd(both, axis=0)), _SOME_CORRELATION]
+    own = np.r_[np.nanmean(both, axis=0), np.log(np.nanstd(both, axis=0)), _SOME_CORRELATION]
+    start = mixed.table.project(np.r_[np.zeros(len(mixed.shared)), own])
     best = by_quadrature(profiles, mixed, float(likelihood.observations.weight.sum()), start, NODES[2], None)
     error = np.sqrt(uncertainty(best.objective, best.full).covariance[-1, -1])
     twist = float(np.clip(best.full[-1], -MOST_TWISTED, MOST_TWISTED))
     low, high = np.tanh([twist - NORMAL_95 * error, twist + NORMAL_95 * error])
     found = {"estimate": float(np.tanh(twist)), "ci_low": float(low), "ci_high": float(high)}
-    return found, np.exp(best.full[2:4])
+    return found, np.exp(mixed.split(best.full)[2][:2])
 
 
 def _icc(both: Real) -> dict[str, object]:

@@ -119,7 +119,7 @@ def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
     edge = params[params["boundary"] != ""]
     for (name, label), (_, row) in zip(edge.index, edge.iterrows(), strict=True):
         if name == "logit_lapse":
-            notes.append(f"The data can do without lapses: lapse < {expit(row['ci_high']):.3g} (95 %, one-sided).")
+            notes.append(lapse_note(float(row["ci_high"])))
             continue
         who = f"{whose} {label!r}" if isinstance(bound.temperature, PerSubject | PerGroup) else "The log"
         if row["boundary"] == "lower":
@@ -135,6 +135,11 @@ def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
         else:
             notes.append(f"{who} made no decision that depends on the temperature: nothing can be said about it.")
     return notes
+
+
+def lapse_note(highest_logit: float) -> str:
+    """Say that people may never lapse, and the end of the one-sided interval."""
+    return f"The data can do without lapses: lapse < {expit(highest_logit):.3g} (95 %, one-sided)."
 
 
 def _interpolation_note(likelihood: AbstractLikelihood, full: Real) -> list[str]:

@@ -1,24 +1,22 @@
 """From the maximum of a population's likelihood to a Fit: people as they are seen through the population."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.linalg
 import torch
 
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.arrow import BlockCovariance
-from humansoft.fit.assemble import is_optimum, num_decisions, training_data, versions
+from humansoft.fit.assemble import is_optimum, lapse_note, num_decisions, training_data, versions
 from humansoft.fit.deviations import Posterior, adapted, joint
-from humansoft.fit.directions import Directions
 from humansoft.fit.hierarchical import PopulationMaximum, collapsed
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective, small_steps
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.people_vector import own_places, people_covariance, people_vectors
 from humansoft.fit.population import Integration, Population
 from humansoft.fit.population_table import Uncertainty, population_params, uncertainty
 from humansoft.fit.result import Fit, FitStatus, TrainingData
@@ -82,13 +80,15 @@ def assemble_population(
     uncertain = found.covariance
     posterior = objective.posterior(full)
     assert posterior is not None, "the maximum is feasible"
-    person = _person_vector(likelihood, mixed, full, posterior)
-    covariance = _people_covariance(likelihood, objective, full, posterior, uncertain)
-    params = _params(likelihood.model, objective, full, person, covariance, posterior)
+    shared, own = mixed.split(full)[0], mixed.own(full, posterior.mean[:, None])[None, :, 0]
+    person = people_vectors(likelihood.model, likelihood.start().numpy(), shared, own)[0]
+    covariance = _people_covariance(likelihood.model, objective, full, posterior, uncertain)
+    table = population_params(objective, full, found) if known is None else known.params
+    params = _params(likelihood.model, objective, full, person, covariance, posterior, table)
     settled = best.settled if integration == "laplace" or known is not None else is_optimum(objective, full)
     error = _integration_error(objective, full)
     population = Population(
-        params=population_params(objective, full, found) if known is None else known.params,
+        params=table,
         covariance=uncertain,
         design=people.terms,
         evidence=pd.Series(objective.by_person(full), index=list(likelihood.model.subjects.values), name="evidence"),
@@ -116,57 +116,35 @@ def assemble_population(
 def _status(settled: bool, found: Uncertainty) -> FitStatus:
     if not settled:
         return FitStatus.MAX_STEPS
-    return FitStatus.BOUNDARY if found.runaway.any() else FitStatus.CONVERGED
+    return FitStatus.BOUNDARY if found.has_boundary else FitStatus.CONVERGED
 
 
 def _runaway_notes(mixed: Mixed, found: Uncertainty) -> list[str]:
-    """Say which of the population's parameters have no estimate, and what to do."""
-    names = [f"{row.name}[{row.label}]" for row, runs in zip(mixed.table.rows, found.runaway, strict=True) if runs]
+    """Say which of the population's parameters have no estimate or a bound only, and what to do."""
+    told = [lapse_note(found.highest_logit)] if np.isfinite(found.highest_logit) else []
+    runaway = zip(mixed.rows, found.runaway, strict=True)
+    names = [str(row) for row, runs in runaway if runs and not (told and row.kind == "logit_lapse")]
     if not names:
-        return []
+        return told
     return [
+        *told,
         f"{', '.join(names)} of the population run away: the likelihood rises for ever, because everybody concerned "
-        "looks perfectly rational (or perfectly random). Their intervals are one-sided, and no contrast with them has "
-        "one; collect decisions that can go wrong, or use method='posterior', whose prior keeps them finite"
+        "looks perfectly rational (or perfectly random, or always does the same). Their intervals are one-sided, and "
+        "no contrast with them has one; collect decisions that can go wrong, or use method='posterior', whose prior "
+        "keeps them finite",
     ]
 
 
-def _person_vector(likelihood: AbstractLikelihood, mixed: Mixed, full: Real, posterior: Posterior) -> Real:
-    """Return the parameters of the model of people, each at the posterior mean."""
-    person = likelihood.start().numpy().copy()
-    shared = mixed.split(full)[0]
-    person[: len(shared)] = shared
-    person[own_places(likelihood.model)] = mixed.own(full, posterior.mean[:, None])[:, 0]
-    return person
-
-
 def _people_covariance(
-    likelihood: AbstractLikelihood, objective: PopulationObjective, full: Real, posterior: Posterior, uncertain: Real
+    model: SoftOptimalModel, objective: PopulationObjective, full: Real, posterior: Posterior, uncertain: Real
 ) -> BlockCovariance:
-    mixed, layout = objective.mixed, Directions(likelihood.model).layout
-    places, dev = own_places(likelihood.model), list(mixed.deviating)
+    places, dev = own_places(model), list(objective.mixed.deviating)
     own = np.zeros((*places.shape, places.shape[1]))
     own[np.ix_(range(len(own)), dev, dev)] = posterior.covariance
-    factor = np.zeros((layout.size, len(full)))
-    shared = len(mixed.shared)
-    factor[np.arange(shared), np.arange(shared)] = 1.0
+    factor = np.zeros((len(model.table), len(full)))
+    factor[model.table.shared_places, np.arange(len(objective.mixed.shared))] = 1.0
     factor[places] = _movement(objective, full)
-    if layout.own.shape[1]:
-        return BlockCovariance(layout, own, factor, uncertain)
-    # A person alone shares everything with everybody: what is the person's own goes into the other part.
-    mine = np.zeros((layout.size, places.shape[1]))
-    mine[places[0]] = np.eye(places.shape[1])
-    core = scipy.linalg.block_diag(uncertain, own[0])
-    return BlockCovariance(layout, np.zeros((1, 0, 0)), np.hstack([factor, mine]), core)
-
-
-def own_places(model: SoftOptimalModel) -> npt.NDArray[np.int64]:
-    """Return where each person's own free parameters stand among those of a bound model [B, K]."""
-    by_person: dict[Hashable, list[int]] = {label: [] for label in model.subjects.values}
-    for place, row in enumerate(model.table.rows):
-        if row.level == "subject" and row.fixed is None:
-            by_person[row.label].append(place)
-    return np.array(list(by_person.values()), dtype=np.int64)
+    return people_covariance(model, own, factor, uncertain)
 
 
 def _movement(objective: PopulationObjective, full: Real) -> Real:
@@ -190,7 +168,9 @@ def _params(
     person: Real,
     covariance: BlockCovariance,
     posterior: Posterior,
+    population: pd.DataFrame,
 ) -> pd.DataFrame:
+    """Return the table of the model of people; what they share is what the population's table says."""
     table = model.table
     fixed = ~table.free
     errors = np.where(fixed, np.nan, np.sqrt(np.maximum(covariance.variances(), 0.0)))
@@ -200,19 +180,28 @@ def _params(
         spread = errors[place] / np.sqrt(posterior.covariance[:, 0, 0])  # what is not known of the population widens it
         below, above = _tails(objective, full, posterior)
         low[place], high[place] = person[place] + spread * below, person[place] + spread * above
+    shared = population.iloc[: len(table.shared_places)]
+    for column, name in ((errors, "std_error"), (low, "ci_low"), (high, "ci_high")):
+        column[table.shared_places] = shared[name]
     return pd.DataFrame(
         {
             "estimate": person,
             "std_error": errors,
-            "std_error_kind": np.where(fixed, "", "posterior"),
+            "std_error_kind": np.where(np.isnan(errors), "", "posterior"),
             "ci_low": low,
             "ci_high": high,
             "unit": [row.unit for row in table.rows],
             "fixed": fixed,
-            "boundary": "",
+            "boundary": _boundaries(low, high),
         },
         index=table.index(),
     )
+
+
+def _boundaries(low: Real, high: Real) -> list[str]:
+    """Name the end of its range that each parameter [P] may be at: its interval has no end there."""
+    kinds = {(True, True): "both", (True, False): "lower", (False, True): "upper", (False, False): ""}
+    return [kinds[pair] for pair in zip(np.isneginf(low).tolist(), np.isposinf(high).tolist(), strict=True)]
 
 
 def _tails(objective: MarginalLikelihood, full: Real, posterior: Posterior) -> tuple[Real, Real]:

@@ -5,24 +5,26 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from humansoft.fit.arrow import BlockCovariance, Layout
+from humansoft.fit.abstract_profiles import Profiles
+from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import num_decisions, versions
 from humansoft.fit.bayes_extra import arviz, nutpie
 from humansoft.fit.deviations import adapted
 from humansoft.fit.diagnosis import Diagnosis
-from humansoft.fit.directions import Directions
 from humansoft.fit.hierarchical import MOST_DIMENSIONS, NODES, own_rows
 from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.nuts import Chains, Sampling
+from humansoft.fit.people_vector import own_places, people_covariance, people_vectors
 from humansoft.fit.person_evidence import person_evidence
 from humansoft.fit.population import Population
 from humansoft.fit.population_density import PopulationDensity, PopulationDraws
 from humansoft.fit.population_fit import PopulationProblem
 from humansoft.fit.posterior_data import inference_data
-from humansoft.fit.profiles import Profiles, TemperatureProfiles, profiles_of
+from humansoft.fit.profiles import PersonProfiles, profiles_of
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.fit.uncertainty import Covariances
+from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameters
 
 Real = npt.NDArray[np.float64]
@@ -50,9 +52,10 @@ def assemble_posterior(
     people = likelihood.model.subjects.values
     data = inference_data(mixed, own, people, chains, draws, before, by_person, problem.decisions)
     diagnosis, evidence = Diagnosis.of(data), objective.by_person(middle)
-    vectors = _person_vectors(problem, draws)
+    shared = draws.full[:, : len(mixed.shared)]
+    vectors = people_vectors(likelihood.model, likelihood.start().numpy(), shared, draws.own)
     index, kinds = likelihood.model.table.index(), tuple(["posterior"] * len(likelihood.model.table))
-    spread = _spread(Directions(likelihood.model).layout, vectors, draws.full)
+    spread = _spread(likelihood.model, vectors, draws.full)
     return Fit(
         model=likelihood.model.at(torch.from_numpy(vectors.mean(axis=0))),
         params=_person_params(likelihood.model.table, vectors),
@@ -101,17 +104,7 @@ def _params(index: pd.MultiIndex, draws: Real, free: npt.NDArray[np.bool_]) -> p
     return pd.DataFrame({"estimate": draws.mean(axis=0), **columns}, index=index)
 
 
-def _person_vectors(problem: PopulationProblem, draws: PopulationDraws) -> Real:
-    """Return the parameters [T, P] of the model of people."""
-    start, layout = problem.people.likelihood.start().numpy(), Directions(problem.people.likelihood.model).layout
-    found: Real = np.tile(start, (len(draws.full), 1))
-    shared = len(problem.mixed.shared)
-    found[:, :shared] = draws.full[:, :shared]
-    found[:, layout.own.ravel()] = draws.own.reshape(len(found), -1)
-    return found
-
-
-def _spread(layout: Layout, vectors: Real, full: Real) -> BlockCovariance:
+def _spread(model: SoftOptimalModel, vectors: Real, full: Real) -> BlockCovariance:
     """Return the covariance of the draws [T, P] as what the population [T, Q] explains, and blocks of what it does not.
 
     Given the population, people are independent of each other.
@@ -119,9 +112,9 @@ def _spread(layout: Layout, vectors: Real, full: Real) -> BlockCovariance:
     moved, apart = full - full.mean(axis=0), vectors - vectors.mean(axis=0)
     core = np.cov(full, rowvar=False)
     factor = np.linalg.lstsq(moved, apart, rcond=None)[0].T
-    rest = (apart - moved @ factor.T)[:, layout.own]
+    rest = (apart - moved @ factor.T)[:, own_places(model)]
     blocks = np.einsum("tbk,tbl->bkl", rest, rest) / (len(full) - 1)
-    return BlockCovariance(layout, blocks, factor, core)
+    return people_covariance(model, blocks, factor, core)
 
 
 def _middle(mixed: Mixed, draws: PopulationDraws) -> Real:
@@ -147,7 +140,7 @@ def _log_likelihood(
 ) -> Real:
     """Return the log-likelihood [T, B] of each person: own parameters integrated out where they are one number."""
     near = objective.posterior(middle)
-    if isinstance(profiles, TemperatureProfiles) and near is not None:
+    if not isinstance(profiles, PersonProfiles) and near is not None:
         return person_evidence(profiles, mixed, draws, near, middle)
     shared = draws.full[:, : len(mixed.shared)]
     found = [profiles.value(weights, own[:, None])[:, 0] for weights, own in zip(shared, draws.own, strict=True)]
@@ -155,7 +148,7 @@ def _log_likelihood(
 
 
 def _notes(profiles: Profiles) -> list[str]:
-    integrated = isinstance(profiles, TemperatureProfiles)
+    integrated = not isinstance(profiles, PersonProfiles)
     how = "their own temperatures integrated out" if integrated else "at their own parameters, not integrated"
     return [
         "estimates are posterior means, intervals lie between the 2.5 % and 97.5 % quantiles; people's are drawn "

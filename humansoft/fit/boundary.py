@@ -6,6 +6,7 @@ as their lapse goes to 0. All are results, not failures: they get a one-sided 95
 log-likelihood lies 1.353 (half the chi-square 90 % point) below its limit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,11 +23,16 @@ from humansoft.parameters import Parameter, Parameters
 Real = npt.NDArray[np.float64]
 
 ONE_SIDED_DROP = 1.3527717
-_FLAT = 1e-6  # nats: closer to its limit than this, a likelihood tells no inner optimum
+
+FLAT = 1e-6
+"""Nats: closer to its limit than this, a likelihood tells no inner optimum."""
+
+NEVER = -30.0
+"""Logit of a lapse that nobody will ever see."""
+
 _BISECTIONS = 50
 _FIRST_LOGIT, _LOGIT_DIGITS = -4.0, 1e-4  # where the bound of a lapse is looked for, and how closely
 _SINGULAR = 1e-11  # share of the largest eigenvalue: flatter directions stay where they are
-_NEVER = -30.0  # logit of a lapse that nobody will ever see
 _COLD, _HOT = -14.0, 20.0  # log of the limits' temperature over the largest reward
 
 
@@ -75,11 +81,11 @@ def find_boundary(likelihood: AbstractLikelihood, full: Real, held: npt.NDArray[
 def _of_lapses(likelihood: AbstractLikelihood, full: Real, free: npt.NDArray[np.bool_], found: Boundary) -> Boundary:
     """Add the lapse that the data can do without, if they can."""
     here = likelihood.value(torch.from_numpy(full))
-    never = likelihood.value(torch.from_numpy(np.where(free, _NEVER, full)))
+    never = likelihood.value(torch.from_numpy(np.where(free, NEVER, full)))
     if never < here - ONE_SIDED_DROP:
         return found
     bound = _highest_lapse(likelihood, full, free, max(never, here) - ONE_SIDED_DROP)
-    at_limit = found.at_limit | (free & (never >= here - _FLAT))
+    at_limit = found.at_limit | (free & (never >= here - FLAT))
     return Boundary(np.where(free, "lower", found.kind), np.where(free, bound, found.bound), at_limit)
 
 
@@ -99,14 +105,19 @@ def _highest_lapse(likelihood: AbstractLikelihood, full: Real, lapse: npt.NDArra
             gain = _newton_step(likelihood, point, others)[1]
         return likelihood.value(torch.from_numpy(point)) + gain
 
+    return highest_lapse(profile, goal)
+
+
+def highest_lapse(profile: Callable[[float], float], goal: float) -> float:
+    """Return the logit of a lapse above which a profile of the log-likelihood is below ``goal`` (infinite: none is)."""
     low = _FIRST_LOGIT
-    while low > _NEVER and profile(low) < goal:
+    while low > NEVER and profile(low) < goal:
         low -= 2.0
     high = low + 2.0
-    while high < -_NEVER and profile(high) >= goal:
+    while high < -NEVER and profile(high) >= goal:
         low, high = high, high + 2.0
-    if high >= -_NEVER or low <= _NEVER:
-        return np.inf if high >= -_NEVER else low
+    if high >= -NEVER or low <= NEVER:
+        return np.inf if high >= -NEVER else low
     return float(brentq(lambda logit: profile(logit) - goal, low, high, xtol=_LOGIT_DIGITS))
 
 
@@ -130,8 +141,8 @@ def _of_temperatures(
     ends = limit_temperatures(likelihood.model.at(torch.from_numpy(full)))
     for name, end in ends.items():
         limits[name] = _by_parameter(likelihood, np.where(free, end, full))
-        kind[free & (limits[name] >= here - _FLAT)] = name
-    kind[free & (limits["lower"] >= here - _FLAT) & (limits["upper"] >= here - _FLAT)] = "both"
+        kind[free & (limits[name] >= here - FLAT)] = name
+    kind[free & (limits["lower"] >= here - FLAT) & (limits["upper"] >= here - FLAT)] = "both"
     at_limit = kind != ""
     kind[free & ~at_limit & (limits["lower"] >= here - ONE_SIDED_DROP)] = "lower"
     for name, other in (("lower", "upper"), ("upper", "lower")):
@@ -193,7 +204,7 @@ def settle(bound: SoftOptimalModel, full: Real, boundary: Boundary) -> tuple[Rea
     limit = limit_temperatures(bound.at(torch.from_numpy(full)))
     kinds = np.where(at_edge & table.is_temperature, boundary.kind, "")
     full = np.array([limit.get(kind, value) for kind, value in zip(kinds, full, strict=True)])
-    full = np.where(at_edge & table.is_lapse, _NEVER, full)
+    full = np.where(at_edge & table.is_lapse, NEVER, full)
     if not bound.is_relative:
         return full, Parameters.of(_held(table, at_edge, full))
     temperature = table.is_temperature

@@ -10,6 +10,7 @@ share of it that is no lapse, and N = sum n w,
 with H_G the second derivative of sum(G * log pi), e = d log p / d parameters, and l the direction of the lapse's logit.
 """
 
+import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,8 +21,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from humansoft._types import DTYPE, NONE
+from humansoft.choice import ChoiceTerms
 from humansoft.fit.arrow import ArrowMatrix
 from humansoft.fit.exact_likelihood import ExactLikelihood
+from humansoft.model import SoftOptimalModel
 from humansoft.solvers.choosing import ChoiceRule, Chosen
 from humansoft.solvers.derivatives import by_row
 from humansoft.solvers.expansion import Observations
@@ -29,6 +32,14 @@ from humansoft.solvers.solution import SolveStatus
 
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
+
+
+def as_planned(model: SoftOptimalModel) -> SoftOptimalModel:
+    """Return the same people, with the same parameters, who do what they plan: without choice terms."""
+    planned = copy.deepcopy(model)
+    planned.choice = ChoiceTerms((), model.task)
+    planned.table = model.table.planned
+    return planned
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +99,7 @@ class ChoiceLikelihood(ExactLikelihood):
         rule, number = self._rule(full), self.situations.number
         by_weight = torch.einsum("da,dak->k", pull, self._tilts)
         if rule.lapses:
-            by_lapse = (number * (1.0 - chosen.kept - rule.logit_lapse.sigmoid())).sum()
-            by_weight = torch.cat([by_weight, by_lapse[None]])
+            by_weight = torch.cat([by_weight, chosen.by_lapse(number, rule.logit_lapse).sum()[None]])
         found[table.choices] = np.where(table.free[table.choices], by_weight.numpy(), 0.0)
         return found
 
@@ -162,9 +172,7 @@ class ChoiceLikelihood(ExactLikelihood):
             place = torch.from_numpy(here.position).to(logs.device)
             planned = logs.reshape(-1, logs.shape[-1])[place].cpu()
             chosen = self._rule(full).choose(planned, here.previous)
-            done = here.number * chosen.kept
-            pull = done - done.sum(dim=-1, keepdim=True) * chosen.tilted
-            self._latest_choices = (key, chosen, pull)
+            self._latest_choices = (key, chosen, chosen.pull(here.number))
         return self._latest_choices[1:]
 
     def _by_state(self, table: Float[Tensor, "D A"]) -> Float[Tensor, "T M A"]:

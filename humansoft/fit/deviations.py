@@ -13,8 +13,8 @@ import numpy.typing as npt
 from numpy.polynomial.hermite_e import hermegauss
 from scipy.special import logsumexp
 
+from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.mixed import Mixed
-from humansoft.fit.profiles import Profiles
 
 Real = npt.NDArray[np.float64]
 

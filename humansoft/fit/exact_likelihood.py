@@ -30,6 +30,7 @@ class ExactLikelihood(AbstractLikelihood):
     _solved: tuple[bytes, SoftSolution] | None = field(default=None, repr=False)
     _seen_by_derivatives: Adjoint | None = field(default=None, repr=False)
     _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
+    _latest_scores: tuple[bytes, npt.NDArray[np.int64], Tensor] | None = field(default=None, repr=False)
 
     @torch.no_grad()
     def solve(self, full: Float[Tensor, " P"]) -> SoftSolution:
@@ -142,10 +143,20 @@ class ExactLikelihood(AbstractLikelihood):
     def _scores(
         self, full: Float[Tensor, " P"], position: npt.NDArray[np.int64], shift: Float[Tensor, "S A"] | None = None
     ) -> Float[Tensor, "D A C"]:
-        """Return d log pi(.|s) / d color at some places of a time-major table of the states."""
-        time, state = (torch.from_numpy(code) for code in np.divmod(position, max(len(self.expansion.state), 1)))
-        device = self.expansion.problem.device
-        return self._derivatives(full, shift).scores(time.to(device), state.to(device)).cpu()
+        """Return d log pi(.|s) / d color at some places of a time-major table of the states; the last ones are kept."""
+        key, device = full.detach().numpy().tobytes(), self.expansion.problem.device
+        time, state = (torch.from_numpy(code).to(device) for code in np.divmod(position, max(self._num_states, 1)))
+        latest = self._latest_scores
+        if latest is None or latest[0] != key or not np.array_equal(latest[1], position):
+            latest = (key, position, self._derivatives(full).scores(time, state).cpu())
+            self._latest_scores = latest
+        if shift is None:
+            return latest[2]
+        return torch.cat([latest[2], self._along(full, shift).scores(time, state).cpu()], dim=-1)
+
+    @property
+    def _num_states(self) -> int:
+        return len(self.expansion.state)
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return the Fisher information [P, P]: sum over visits of E[score score'] under the model."""
@@ -184,22 +195,23 @@ class ExactLikelihood(AbstractLikelihood):
         return (self._log_temperature(full).abs() < LOG_TEMPERATURE_LIMIT).to(DTYPE)
 
     @torch.no_grad()
-    def _derivatives(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"] | None = None) -> Derivatives:
+    def _derivatives(self, full: Float[Tensor, " P"]) -> Derivatives:
         """Return the derivatives at a feasible parameter vector; those of the last one are kept."""
         key = full.detach().numpy().tobytes()
-        if shift is None and self._latest is not None and self._latest[0] == key:
-            return self._latest[1]
-        directions = self.directions
-        reward = self.expansion.columns_laid_out(directions.reward(full))
-        if shift is not None:
-            same = shift[self.expansion.state][..., None].to(reward.device)
-            reward = torch.cat([reward, same.expand(*reward.shape[:-1], 1)], dim=-1)
-        moved = np.r_[directions.is_temperature, [False] * (shift is not None)].astype(np.float64)
-        log_temperature = self._inside(full)[:, None] * torch.from_numpy(moved)
-        derivatives = Derivatives(self._adjoint(full), reward, log_temperature.to(reward.device))
-        if shift is None:
-            self._latest = (key, derivatives)
-        return derivatives
+        if self._latest is None or self._latest[0] != key:
+            directions = self.directions
+            reward = self.expansion.columns_laid_out(directions.reward(full))
+            moved = torch.from_numpy(directions.is_temperature.astype(np.float64))
+            log_temperature = self._inside(full)[:, None] * moved
+            self._latest = (key, Derivatives(self._adjoint(full), reward, log_temperature.to(reward.device)))
+        return self._latest[1]
+
+    @torch.no_grad()
+    def _along(self, full: Float[Tensor, " P"], shift: Float[Tensor, "S A"]) -> Derivatives:
+        """Return the derivatives along a change of reward alone."""
+        adjoint = self._adjoint(full)
+        changed = shift[self.expansion.state][..., None].to(self.expansion.problem.device)
+        return Derivatives(adjoint, changed, changed.new_zeros((self._num_states, 1)))
 
     def require_solvable(self, full: Float[Tensor, " P"]) -> None:
         """Raise the solver's sentence when there is no solution at a parameter vector."""
@@ -208,7 +220,7 @@ class ExactLikelihood(AbstractLikelihood):
     def counting(self, observations: Observations) -> Self:
         """Return the likelihood of the same decisions counted by other units; what was solved and derived is kept."""
         other = super().counting(observations)
-        other._latest = self._latest
+        other._latest, other._latest_scores = self._latest, self._latest_scores
         return other
 
     def _kept(self, observations: Observations) -> Self:

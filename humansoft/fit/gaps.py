@@ -1,6 +1,5 @@
 """Decisions with a large gap: only there is a lapse anything else than noise (SCIENCE 4.3)."""
 
-import copy
 import math
 from dataclasses import replace
 
@@ -8,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from humansoft.choice import ChoiceTerms
 from humansoft.codebook import Labels
 from humansoft.fit.boundary import reward_scale
+from humansoft.fit.choice_likelihood import as_planned
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.likelihood import AbstractLikelihood, in_every_action
 from humansoft.fit.pseudo_likelihood import pseudo_start
@@ -72,8 +71,7 @@ def _quick_estimate(likelihood: ExactLikelihood) -> Real:
 
 def _pooled(bound: SoftOptimalModel) -> SoftOptimalModel:
     """Return the same model with one temperature for everybody and without choice terms."""
-    simpler = copy.deepcopy(bound)
-    simpler.choice = ChoiceTerms((), bound.task)
+    simpler = as_planned(bound)
     if not isinstance(bound.temperature, Fixed):
         simpler.temperature = Fixed(1.0) if bound.is_relative else Shared()
     everybody = np.zeros(len(bound.subjects), dtype=np.int64)

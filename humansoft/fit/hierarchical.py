@@ -6,7 +6,7 @@ quadrature (Pinheiro and Bates 1995) or Laplace-EM (Huys et al. 2011), which is 
 underestimates sigma with few decisions a person.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,10 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.errors import ModelError, SolveError, UsageError, did_you_mean
+from humansoft.fit.abstract_profiles import Profiles
+from humansoft.fit.boundary import NEVER
 from humansoft.fit.deviations import adapted
 from humansoft.fit.marginal import ExpectedLikelihood, LaplaceLikelihood, MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
-from humansoft.fit.profiles import Profiles
+from humansoft.fit.population_lapse import needless_lapse, noticeable_lapse
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter
 from humansoft.temperature import Fixed, PerGroup, PerSubject
@@ -125,7 +127,7 @@ def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool) -> Mix
         deviate: whether people deviate from what covariates say.
     """
     people, own = bound.subjects.values, own_rows(bound)
-    shared = tuple(row for row in bound.table.rows if row.kind == "reward" and row.level == "shared")
+    shared = tuple(bound.table.rows[place] for place in bound.table.shared_places)
     coefficients, blocks = [], []
     for place, row in enumerate(own):
         columns = terms if row.kind == "log_temperature" else terms.iloc[:, :1] * 0 + 1
@@ -168,16 +170,18 @@ def integration_of(mixed: Mixed, decisions: Real, integrate: str) -> Literal["no
     return "quadrature" if exact else "laplace"
 
 
-def start_of(mixed: Mixed, shared: Real, typical: Real) -> Real:
+def start_of(mixed: Mixed, alike: Mapping[str, float], own: Sequence[Parameter]) -> Real:
     """Return where to start: everybody alike.
 
     Args:
         mixed: the population.
-        shared: the reward parameters that people share.
-        typical: [K] own parameters of people who are alike.
+        alike: parameters of people who are alike, by name.
+        own: [K] what each person has alone.
     """
+    typical = np.array([alike[row.name] for row in own], dtype=np.float64)
     coefficients = mixed.coefficients_of(np.tile(typical, (mixed.num_people, 1)))
-    return mixed.table.project(np.r_[shared, coefficients, np.full(len(mixed.spread), np.log(_FIRST_SD))])
+    shared, spread = [alike[row.name] for row in mixed.shared], np.full(len(mixed.spread), np.log(_FIRST_SD))
+    return mixed.table.project(noticeable_lapse(mixed, np.r_[shared, coefficients, spread]))
 
 
 def by_quadrature(
@@ -198,9 +202,10 @@ def by_quadrature(
         moved = _learned(objective, full, _STEPS_A_ROUND, history, on_step)
         settled = _distance(mixed, moved, full) <= _SAME
         full = moved
-        fresh = collapsed(mixed, full) & mixed.table.free
-        if fresh.any():  # the way to 0 is endless in the logarithm: hold it there, and let the others settle
-            mixed, full = mixed.without_spread(fresh, SMALLEST_SD / 2), np.where(fresh, np.log(SMALLEST_SD / 2), full)
+        fresh, needless = collapsed(mixed, full) & mixed.table.free, needless_lapse(objective, full)
+        if fresh.any() or needless.any():  # the way to 0 is endless in the logarithm: let the others settle without
+            full = np.where(needless, NEVER, np.where(fresh, np.log(SMALLEST_SD / 2), full))
+            mixed = mixed.holding(fresh | needless, full)
         elif settled:
             break
     assert objective is not None
@@ -223,6 +228,11 @@ def by_laplace(
 
     full, settled = start, False
     for _ in range(_EM_ROUNDS):
+        needless = needless_lapse(objective, full)
+        if needless.any():
+            full = np.where(needless, NEVER, full)
+            mixed = mixed.holding(needless, full)
+            objective = LaplaceLikelihood(profiles, mixed, decisions)
         first = improved(full)
         second = improved(first)
         change, bend = first - full, second - 2 * first + full

@@ -10,11 +10,11 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 from torch import Tensor
 
+from humansoft.fit.abstract_profiles import Profiles, Scores
 from humansoft.fit.arrow import ArrowMatrix, Layout
-from humansoft.fit.deviations import Nodes, Posterior, joint, modes, moments
+from humansoft.fit.deviations import Nodes, Posterior, joint, log_density, modes, moments
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.objective import Objective
-from humansoft.fit.profiles import Profiles
 from humansoft.parameters import Parameters
 
 Real = npt.NDArray[np.float64]
@@ -103,11 +103,10 @@ class PopulationObjective(Objective):
         layout = Layout(np.arange(len(matrix))[None, :], len(matrix))
         return ArrowMatrix(layout, np.zeros((1, 0, 0)), np.zeros((1, 0, len(matrix))), matrix)
 
-    def _by_parameter(self, full: Real, deviation: Real, chance: Real) -> Real:
+    def _by_parameter(self, full: Real, deviation: Real, chance: Real, scores: Scores) -> Real:
         """Return the mean derivatives [B, P] of what each person adds, over deviations with a chance [B, Q]."""
         mixed = self.mixed
         shared, coefficients, spread = mixed.split(full)
-        scores = self.profiles.scores(shared, mixed.own(full, deviation))
         found = np.zeros((mixed.num_people, len(full)))
         found[:, np.flatnonzero(mixed.free_shared)] = np.einsum("bq,bqk->bk", chance, scores.shared)
         first = len(shared)
@@ -142,7 +141,14 @@ class MarginalLikelihood(PopulationObjective):
 
     def scores(self, full: Real) -> Real:
         """Return their derivatives by the parameters [B, P]: those of all nodes, weighted by their chances."""
-        return self._by_parameter(full, self.nodes.deviation, self.chances(full))
+        deviation = self.nodes.deviation
+        shared, own = self.mixed.split(full)[0], self.mixed.own(full, deviation)
+        found = self.profiles.value_and_scores(shared, own)
+        if found is None:  # some nodes have no solution: they have no chance
+            return self._by_parameter(full, deviation, self.chances(full), self.profiles.scores(shared, own))
+        terms = self.nodes.log_weight + found[0] + log_density(self.mixed, full, deviation)
+        chance = np.exp(terms - logsumexp(terms, axis=1, keepdims=True))
+        return self._by_parameter(full, deviation, chance, found[1])
 
     def chances(self, full: Real) -> Real:
         """Return the posterior probability of each node [B, Q]."""

@@ -23,16 +23,17 @@ MOST_TWISTED = 4.0
 class Mixed:
     """A mixed model of the own parameters of B people (K each), and the names of its parameters.
 
-    The parameters are one vector: what people share of the reward, coefficients (p), logs of standard deviations,
-    and, where asked for, the inverse hyperbolic tangent of the correlation of two deviations.
+    The parameters are one vector: what people share (of the reward, then of choice terms), coefficients (p), logs of
+    standard deviations, and, where asked for, the inverse hyperbolic tangent of the correlation of two deviations.
 
     Attributes:
-        shared: the reward parameters that people share, fixed ones included.
+        shared: the parameters that people share, fixed ones included.
         coefficients: the p coefficients.
         spread: logs of the standard deviations of the deviations that there are (D <= K), and their correlation.
         design: [B, K, p] what multiplies the coefficients.
         deviating: [D] which own parameters deviate between people.
         mean_zero: [p] weights of the sum of coefficients that is held at 0, where nothing else gives a scale.
+        held: [P] where parameters are held that were found at a boundary, nan for all others; ``None``: there are none.
     """
 
     shared: tuple[Parameter, ...]
@@ -41,19 +42,28 @@ class Mixed:
     design: Real
     deviating: tuple[int, ...]
     mean_zero: Real | None = None
+    held: Real | None = None
+
+    @property
+    def rows(self) -> tuple[Parameter, ...]:
+        """The parameters by name, as they were given."""
+        return (*self.shared, *self.coefficients, *self.spread)
 
     @cached_property
     def table(self) -> Parameters:
-        """Names and constraints of all parameters."""
-        rows = (*self.shared, *self.coefficients, *self.spread)
+        """Names and constraints of all parameters; what is held counts as fixed."""
+        rows = self.rows
+        if self.held is not None:
+            settled = zip(rows, self.held.tolist(), strict=True)
+            rows = tuple(row if np.isnan(value) else replace(row, fixed=value) for row, value in settled)
         if self.mean_zero is None:
             return Parameters.of(rows)
         return Parameters.of(rows, np.r_[np.zeros(len(self.shared)), self.mean_zero, np.zeros(len(self.spread))])
 
-    def without_spread(self, gone: npt.NDArray[np.bool_], sd: float) -> "Mixed":
-        """Return the same with some standard deviations ([P] ``gone``) held at a small one."""
-        held = zip(self.spread, gone[len(gone) - len(self.spread) :], strict=True)
-        return replace(self, spread=tuple(replace(row, fixed=float(np.log(sd))) if g else row for row, g in held))
+    def holding(self, places: npt.NDArray[np.bool_], full: Real) -> "Mixed":
+        """Return the same with some parameters ([P] ``places``) held where they are in a vector."""
+        before = np.full(len(full), np.nan) if self.held is None else self.held
+        return replace(self, held=np.where(places, full, before))
 
     @property
     def num_people(self) -> int:
@@ -67,8 +77,13 @@ class Mixed:
 
     @cached_property
     def free_shared(self) -> npt.NDArray[np.bool_]:
-        """Which of the shared reward parameters are learned."""
+        """Which of the shared parameters are learned, at first at least: some may come to be held."""
         return np.array([row.fixed is None for row in self.shared], dtype=bool)
+
+    @property
+    def learned_shared(self) -> list[Parameter]:
+        """The shared parameters that are learned, at first at least."""
+        return [row for row in self.shared if row.fixed is None]
 
     def split(self, full: Real) -> tuple[Real, Real, Real]:
         """Return the shared, the coefficients and the spread of a parameter vector."""

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
+from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.deviations import Posterior
 from humansoft.fit.hierarchical import NODES
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population_density import PopulationDraws
-from humansoft.fit.profiles import Profiles
 
 Real = npt.NDArray[np.float64]
 

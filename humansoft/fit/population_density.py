@@ -2,7 +2,7 @@
 
 This is what Hamiltonian Monte Carlo moves on: one unconstrained vector q of
 
-    shared weights / their prior sd · g (coefficients = middle + root g) · log(sd / its prior scale) · w of everybody
+    what people share, standardised · g (coefficients = middle + root g) · log(sd / its prior scale) · w of everybody
 
 A deviation is sd times a standard normal e. How e is written decides how well chains mix (Papaspiliopoulos, Roberts
 and Skoeld 2007): non-centred (w = e) where people are hardly seen, centred (w = the deviation from a fixed mean) where
@@ -18,9 +18,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population_prior import PriorScales
-from humansoft.fit.profiles import Profiles
 
 Real = npt.NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class PopulationDensity:
 
     @cached_property
     def sizes(self) -> tuple[int, int, int, int]:
-        """How many numbers stand for shared weights, coefficients, standard deviations and people."""
+        """How many numbers stand for what people share, coefficients, standard deviations and people."""
         people, count = self.centring.shape
         return len(self.scales.shared), self.scales.root.shape[1], count, people * count
 
@@ -106,7 +106,7 @@ class PopulationDensity:
         sd = np.exp(log_sd)
         turned = np.linalg.lstsq(self.scales.root, coefficients - self.scales.middle, rcond=None)[0]
         placed = sd**self.centring * deviation / sd + self.centring * self._moved(coefficients)
-        free = shared[self.mixed.free_shared] / self.scales.shared
+        free = (shared[self.mixed.free_shared] - self.scales.shared_middle) / self.scales.shared
         return np.concatenate([free, turned, np.log(sd / self.scales.sd), placed.ravel()])
 
     def prior_points(self, count: int, generator: np.random.Generator) -> Real:
@@ -130,7 +130,7 @@ class PopulationDensity:
         shrunk = sd**-self.centring
         standard = (placed - self.centring * self._moved(coefficients)) * shrunk
         shared = self._fixed.copy()
-        shared[self.mixed.free_shared] = weights * self.scales.shared
+        shared[self.mixed.free_shared] = self.scales.shared_middle + weights * self.scales.shared
         own = self.mixed.design @ coefficients
         own[:, list(self.mixed.deviating)] += sd * standard
         return _Meaning(weights, turned, log_scale, shared, coefficients, sd, shrunk, standard, own)
@@ -149,7 +149,7 @@ class PopulationDensity:
 
     @cached_property
     def _fixed(self) -> Real:
-        """Shared weights, 0 where they are learned."""
+        """What people share, 0 where it is learned."""
         return np.array([0.0 if row.fixed is None else row.fixed for row in self.mixed.shared])
 
 
@@ -158,10 +158,10 @@ class _Meaning:
     """What an unconstrained vector stands for, and parts of its density.
 
     Attributes:
-        weights: [k] standardised shared weights.
+        weights: [k] what people share, standardised.
         turned: [q] g.
         log_scale: [D] log(sd / its prior scale).
-        shared: shared weights, fixed ones included.
+        shared: what people share, fixed parameters included.
         coefficients: [p].
         sd: [D].
         shrunk: [B, D] sd to the power of minus the share of centring.

@@ -103,6 +103,7 @@ def population_problem(
     if not allow_unidentified:
         report.require()
     _, together, _ = maximise(alike, log, max_steps, None)
+    values = {row.name: float(value) for row, value in zip(alike.table.rows, together, strict=True)}
     likelihood = likelihood_of(bound, bound.observe(log))
     seen = likelihood.observations
     return PopulationProblem(
@@ -111,7 +112,7 @@ def population_problem(
         decisions=np.bincount(seen.person, seen.weight, len(bound.subjects)).astype(np.float64),
         alike=alike.at(torch.from_numpy(together)),
         seen=observed,
-        start=start_of(mixed, together[: len(mixed.shared)], _typical(bound, alike, together)),
+        start=start_of(mixed, values, own_rows(bound)),
     )
 
 
@@ -136,9 +137,3 @@ def _alike(bound: SoftOptimalModel) -> SoftOptimalModel:
     if not isinstance(bound.temperature, Fixed):
         simpler.temperature = Fixed(1.0) if bound.is_relative else Shared()
     return simpler
-
-
-def _typical(bound: SoftOptimalModel, alike: SoftOptimalModel, together: Real) -> Real:
-    """Return the own parameters [K] of a person who is like all others together."""
-    values = {row.name: value for row, value in zip(alike.table.rows, together, strict=True)}
-    return np.array([values[row.name] for row in own_rows(bound)], dtype=np.float64)

@@ -1,7 +1,7 @@
 """Priors of a population: weakly informative, on scales that do not depend on the units of reward and covariates."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,9 +10,10 @@ import torch
 from scipy.linalg import null_space
 
 from humansoft.errors import ModelError
+from humansoft.fit.choice_likelihood import as_planned
 from humansoft.fit.mixed import Mixed
 from humansoft.model import SoftOptimalModel
-from humansoft.parameters import Parameter
+from humansoft.parameters import LAPSE_START, Parameter
 from humansoft.planners import log_prior
 from humansoft.rewards.linear import LinearReward
 from humansoft.solvers.expansion import Observations
@@ -40,6 +41,8 @@ class PopulationPrior:
         sd: standard deviations of people about what covariates say ~ half-normal(sd): of log temperatures as they are,
             of reward weights standardised.
         weight: reward weights, standardised, ~ N(0, weight^2).
+        tilt: stickiness and action biases, in log odds, ~ N(0, tilt^2).
+        lapse: logit of a lapse ~ N(-3, lapse^2): about 5 %, by default between .1 and 70 %.
 
     Example:
         >>> PopulationPrior(sd=0.5).level
@@ -50,6 +53,8 @@ class PopulationPrior:
     effect: float = 1.0
     sd: float = 1.0
     weight: float = 5.0
+    tilt: float = 2.5
+    lapse: float = 2.0
 
     def __post_init__(self) -> None:
         """Refuse standard deviations that are not positive numbers."""
@@ -60,18 +65,28 @@ class PopulationPrior:
                     f"PopulationPrior({entry.name}={value}): it is a standard deviation, a finite number above 0"
                 )
 
+    def size_of(self, row: Parameter, units: Mapping[str, float]) -> float:
+        """Return the standard deviation of a parameter that people share; ``units`` are those of reward weights."""
+        if row.kind == "reward":
+            return self.weight * units[row.name]
+        return self.lapse if row.kind == "logit_lapse" else self.tilt
+
     def notes(self, mixed: Mixed) -> list[str]:
         """Say in a sentence what was assumed of a population."""
         logs = any(row.kind == "log_temperature" for row in mixed.coefficients)
-        weights = mixed.free_shared.any() or any(row.kind == "reward" for row in mixed.coefficients)
+        learned = {row.kind for row in (*mixed.learned_shared, *mixed.coefficients)}
         parts = []
         if logs and mixed.mean_zero is None:
             parts.append(f"mean log(temperature / sd of the advantage) ~ N(0, {self.level:g}^2)")
         if len([row for row in mixed.coefficients if row.kind == "log_temperature"]) > 1:
             parts.append(f"standardised effects on log temperature ~ N(0, {self.effect:g}^2)")
         parts.append(f"sd of people ~ half-normal({self.sd:g})")
-        if weights:
+        if "reward" in learned:
             parts.append(f"standardised reward weights ~ N(0, {self.weight:g}^2)")
+        if "tilt" in learned:
+            parts.append(f"log odds of stickiness and action biases ~ N(0, {self.tilt:g}^2)")
+        if "logit_lapse" in learned:
+            parts.append(f"logit of the lapse ~ N({LAPSE_START:g}, {self.lapse:g}^2)")
         return [f"priors: {'; '.join(parts)}"]
 
 
@@ -82,12 +97,14 @@ class PriorScales:
     Coefficients are ``middle + root @ g`` with g ~ N(0, I), which obeys the sum that is held at 0.
 
     Attributes:
-        shared: [k] standard deviations of the free weights that people share.
+        shared_middle: [k] where the free parameters that people share are before anything is seen.
+        shared: [k] their standard deviations.
         middle: [p] where coefficients are before anything is seen.
         root: [p, q] how they vary.
         sd: [D] scales of the half-normal priors of people's standard deviations.
     """
 
+    shared_middle: Real
     shared: Real
     middle: Real
     root: Real
@@ -109,6 +126,10 @@ def prior_scales(
     size = {row.name: _spread(row, alike, seen) for row in (*mixed.shared, *own) if row.kind == "reward"}
     unit = _unit(mixed, own, alike, size)
     units = {name: unit / value for name, value in size.items()}
+    learned, sizes = (
+        [row for row in mixed.shared if row.fixed is None],
+        {"tilt": prior.tilt, "logit_lapse": prior.lapse},
+    )
     pull = np.zeros(mixed.design.shape[2])
     precision = np.zeros((len(pull), len(pull)))
     for place, row in enumerate(own):
@@ -123,7 +144,10 @@ def prior_scales(
     inner = np.linalg.cholesky(allowed.T @ precision @ allowed)
     middle = allowed @ np.linalg.solve(inner @ inner.T, allowed.T @ pull)
     return PriorScales(
-        shared=np.array([prior.weight * units[row.name] for row in mixed.shared if row.fixed is None]),
+        shared_middle=np.array([LAPSE_START if row.kind == "logit_lapse" else 0.0 for row in learned]),
+        shared=np.array(
+            [prior.weight * units[row.name] if row.kind == "reward" else sizes[row.kind] for row in learned]
+        ),
         middle=middle,
         root=allowed @ np.linalg.inv(inner).T,
         sd=np.array([prior.sd * units.get(own[d].name, 1.0) for d in mixed.deviating]),
@@ -136,7 +160,7 @@ def advantage_size(alike: SoftOptimalModel, seen: Observations) -> float:
     log pi - log prior is the advantage in units of the temperature.
     """
     with torch.no_grad():
-        logs = alike.log_policy_of(seen, differentiable=False).cpu().numpy()
+        logs = as_planned(alike).log_policy_of(seen, differentiable=False).cpu().numpy()
     reference = log_prior(alike.task, alike.planner, alike.prior).cpu().numpy()[seen.state]
     open_to = playable_in(alike.task, seen.state) & np.isfinite(logs)
     advantage = np.where(open_to, logs - np.where(open_to, reference, 0.0), 0.0)
@@ -170,7 +194,8 @@ def _variance(values: Real, open_to: npt.NDArray[np.bool_], weight: Real) -> flo
 
 def _unit(mixed: Mixed, own: Sequence[Parameter], alike: SoftOptimalModel, size: dict[str, float]) -> float:
     """Return the size of reward to which weights are compared."""
-    anchors = [abs(row.fixed) * size[row.name] for row in mixed.shared if row.fixed is not None and row.fixed != 0]
+    known = [(row, row.fixed) for row in mixed.shared if row.kind == "reward" and row.fixed]
+    anchors = [abs(weight) * size[row.name] for row, weight in known]
     is_free = any(row.kind == "log_temperature" for row in own) and mixed.mean_zero is None
     if is_free and anchors:
         return max(anchors)

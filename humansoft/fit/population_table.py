@@ -1,18 +1,21 @@
 """The table of a population's parameters: standard errors, intervals, and what runs away."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy.linalg import null_space
+from scipy.optimize import brentq
 
 from humansoft.fit.arrow import inverse
 from humansoft.fit.boundary import ONE_SIDED_DROP
-from humansoft.fit.deviations import adapted
 from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.intervals import NORMAL_95
-from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
+from humansoft.fit.marginal import PopulationObjective
+from humansoft.fit.population_lapse import highest_logit, log_likelihood
 
 Real = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -22,7 +25,8 @@ _UNTOLD = 1e-4  # information about a log temperature or log spread: a standard 
 _INVOLVED = 0.3  # share of a parameter in a direction that the data leave open
 _VAGUE = 0.25  # standard error of a log spread from which its likelihood is not that of a normal distribution
 _WIDEST = 12.0  # natural logs from the estimate within which an end of an interval is looked for
-_BISECTIONS = 14
+_FARTHEST = 40.0  # the same, of what runs away
+_CLOSE, _ABYSS = 1e-4, -1e4  # how closely ends are found; what stands for the logarithm of 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +36,22 @@ class Uncertainty:
     Attributes:
         covariance: [P, P]; 0 for fixed parameters, for a spread of 0 and for what runs away.
         runaway: [P] parameters whose likelihood rises for ever: a group in which nobody erred.
+        highest_logit: logit at which the one-sided interval of a lapse ends that people can do without, else nan.
     """
 
     covariance: Real
     runaway: Flags
+    highest_logit: float = float("nan")
 
     @classmethod
     def of(cls, covariance: Real) -> "Uncertainty":
         """Return that of parameters of which nothing runs away."""
         return cls(covariance, np.zeros(len(covariance), dtype=bool))
+
+    @property
+    def has_boundary(self) -> bool:
+        """Whether some parameter has a one-sided interval."""
+        return bool(self.runaway.any()) or not np.isnan(self.highest_logit)
 
 
 def uncertainty(objective: PopulationObjective, full: Real) -> Uncertainty:
@@ -49,7 +60,7 @@ def uncertainty(objective: PopulationObjective, full: Real) -> Uncertainty:
     moving = table.free & ~collapsed(objective.mixed, full)
     runaway = _runaway(objective, information.toarray(), moving)
     found = inverse(information, moving & ~runaway, table.mean_zero).covariance.toarray()
-    return Uncertainty(found, runaway)
+    return Uncertainty(found, runaway, highest_logit(objective, full, found))
 
 
 def _runaway(objective: PopulationObjective, information: Real, moving: Flags) -> Flags:
@@ -60,8 +71,13 @@ def _runaway(objective: PopulationObjective, information: Real, moving: Flags) -
     sizes[first : first + len(mixed.coefficients)] = np.sqrt((mixed.design**2).sum(axis=1).mean(axis=0))
     sizes = np.maximum(sizes, 1e-300)
     kept = np.flatnonzero(moving)
-    values, vectors = np.linalg.eigh(information[np.ix_(kept, kept)] / np.outer(sizes[kept], sizes[kept]))
-    involved = (np.abs(vectors[:, values < _UNTOLD]) > _INVOLVED).any(axis=1)
+    allowed = np.eye(len(kept))
+    if table.mean_zero is not None:  # where a sum is held, nothing has to be known along it
+        allowed = null_space((table.mean_zero / sizes)[None, kept])
+    values, vectors = np.linalg.eigh(
+        allowed.T @ (information[np.ix_(kept, kept)] / np.outer(sizes[kept], sizes[kept])) @ allowed
+    )
+    involved = (np.abs(allowed @ vectors[:, values < _UNTOLD]) > _INVOLVED).any(axis=1)
     found = np.zeros(len(moving), dtype=bool)
     found[kept[involved]] = True
     return found & ~table.is_reward
@@ -71,20 +87,24 @@ def population_params(objective: PopulationObjective, full: Real, uncertain: Unc
     """Return one row a parameter: estimate, std_error, interval, unit, fixed.
 
     Intervals are normal, those of vaguely known standard deviations from the profile likelihood (0 where people may
-    not differ at all); of what runs away, one end is where the likelihood falls behind by as much as a one-sided 95 %
-    interval allows.
+    not differ at all); that of a lapse which people can do without begins at 0; of what runs away, one end is where
+    the likelihood falls behind by as much as a one-sided 95 % interval allows.
     """
     mixed, table = objective.mixed, objective.table
     is_sd = np.array([row.kind == "log_sd" for row in table.rows], dtype=bool)
     is_correlation = np.array([row.kind == "atanh_correlation" for row in table.rows], dtype=bool)
     gone = collapsed(mixed, full)
-    told = table.free & ~gone & ~uncertain.runaway
+    lapse = table.is_lapse & ~np.isnan(uncertain.highest_logit)
+    told = table.free & ~gone & ~uncertain.runaway & ~lapse
+    if table.mean_zero is not None and np.count_nonzero(table.mean_zero) == 1:
+        told &= table.mean_zero == 0  # what is 0 by definition has no error
     errors = np.where(told, np.sqrt(np.maximum(np.diag(uncertain.covariance), 0.0)), np.nan)
     low, high = full - NORMAL_95 * errors, full + NORMAL_95 * errors
     for place in np.flatnonzero(is_sd & ~uncertain.runaway & ((errors > _VAGUE) | gone)):
         low[place], high[place] = _profile(objective, full, uncertain, int(place))
-    for place in np.flatnonzero(uncertain.runaway):
+    for place in np.flatnonzero(uncertain.runaway & ~lapse):
         low[place], high[place] = _one_sided(objective, full, int(place))
+    low, high = np.where(lapse, -np.inf, low), np.where(lapse, uncertain.highest_logit, high)
     with np.errstate(over="ignore"):
         shown = [np.where(is_sd, np.exp(x), np.where(is_correlation, np.tanh(x), x)) for x in (full, low, high)]
     slope = np.where(is_sd, shown[0], np.where(is_correlation, 1 - shown[0] ** 2, 1.0))
@@ -95,7 +115,7 @@ def population_params(objective: PopulationObjective, full: Real, uncertain: Unc
             "ci_low": shown[1],
             "ci_high": shown[2],
             "unit": [row.unit for row in table.rows],
-            "fixed": ~table.free & ~gone,
+            "fixed": [row.fixed is not None for row in mixed.rows],
         },
         index=table.index(),
     )
@@ -108,44 +128,25 @@ def _profile(objective: PopulationObjective, full: Real, uncertain: Uncertainty,
     """
     variance = uncertain.covariance[place, place]
     path = uncertain.covariance[place] / variance if variance > 0 else np.eye(len(full))[place]
-    goal = _value(objective, full) - _TWO_SIDED_DROP
-    ends = []
-    for sign in (-1.0, 1.0):
-        near, far = 0.0, sign * _WIDEST
-        if _value(objective, full + far * path) >= goal:
-            ends.append(sign * np.inf)
-            continue
-        for _ in range(_BISECTIONS):
-            middle = (near + far) / 2
-            if _value(objective, full + middle * path) >= goal:
-                near = middle
-            else:
-                far = middle
-        ends.append(float(full[place]) + (near + far) / 2)
-    return ends[0], ends[1]
+    goal = log_likelihood(objective, full) - _TWO_SIDED_DROP
+    ends = [_crossing(lambda x: log_likelihood(objective, full + x * path) - goal, side * _WIDEST) for side in (-1, 1)]
+    return float(full[place]) + ends[0], float(full[place]) + ends[1]
 
 
 def _one_sided(objective: PopulationObjective, full: Real, place: int) -> tuple[float, float]:
     """Return the interval of a parameter that runs away: without an end on the side to which it runs."""
     unit = np.eye(len(full))[place]
-    height = {sign: _value(objective, full + sign * 2.0 * unit) for sign in (-1.0, 1.0)}
+    height = {sign: log_likelihood(objective, full + sign * 2.0 * unit) for sign in (-1.0, 1.0)}
     back = -1.0 if height[1.0] >= height[-1.0] else 1.0
-    goal = max(_value(objective, full), *height.values()) - ONE_SIDED_DROP
-    near, far = 0.0, back * _WIDEST
-    if _value(objective, full + far * unit) >= goal:
-        return -np.inf, np.inf
-    for _ in range(_BISECTIONS):
-        middle = (near + far) / 2
-        near, far = (middle, far) if _value(objective, full + middle * unit) >= goal else (near, middle)
-    end = float(full[place]) + (near + far) / 2
+    goal = max(log_likelihood(objective, full), *height.values()) - ONE_SIDED_DROP
+    end = float(full[place]) + _crossing(lambda x: log_likelihood(objective, full + x * unit) - goal, back * _FARTHEST)
     return (-np.inf, end) if back > 0 else (end, np.inf)
 
 
-def _value(objective: PopulationObjective, full: Real) -> float:
-    """Return the log-likelihood with nodes where the posteriors are at these parameters."""
-    if isinstance(objective, MarginalLikelihood):
-        nodes = adapted(objective.profiles, objective.mixed, full, objective.num_nodes)
-        if nodes is None:
-            return -np.inf
-        objective = replace(objective, nodes=nodes)
-    return float(objective.by_person(full).sum())
+def _crossing(excess: Callable[[float], float], far: float) -> float:
+    """Return where a function that is positive at 0 falls below 0 on the way to ``far``; infinite if it does not."""
+    if excess(far) >= 0:
+        return float(np.copysign(np.inf, far))
+    if excess(0.0) <= 0:  # no maximum was reached
+        return 0.0
+    return float(brentq(lambda x: max(excess(x), _ABYSS), 0.0, far, xtol=_CLOSE))

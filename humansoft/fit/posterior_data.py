@@ -30,8 +30,8 @@ def inference_data(
 ) -> Any:  # noqa: ANN401 - arviz.InferenceData, which is loaded on use
     """Return draws as ``arviz.InferenceData``.
 
-    Its posterior holds ``reward`` [weight] (what people share), one variable a parameter that everybody has alone
-    (``log_temperature`` [subject]), ``coefficient`` [term] and ``sd`` [parameter].
+    Its posterior holds ``reward`` [weight] and ``choice`` [choice_term] (what people share), one variable a parameter
+    that everybody has alone (``log_temperature`` [subject]), ``coefficient`` [term] and ``sd`` [parameter].
 
     Args:
         mixed: the population.
@@ -46,11 +46,18 @@ def inference_data(
     shape = chains.points.shape[:2]
     coords = {
         "subject": [_label(person) for person in people],
-        "weight": [str(row) for row in mixed.shared if row.fixed is None],
+        "weight": [str(row) for row in mixed.shared if row.fixed is None and row.kind == "reward"],
+        "choice_term": [str(row) for row in mixed.shared if row.fixed is None and row.kind != "reward"],
         "term": [str(row.label) if row.kind == "log_temperature" else row.name for row in mixed.coefficients],
         "parameter": [row.name for row in own],
     }
-    dims = {"reward": ["weight"], "coefficient": ["term"], "sd": ["parameter"], PEOPLE: ["subject"]}
+    dims = {
+        "reward": ["weight"],
+        "choice": ["choice_term"],
+        "coefficient": ["term"],
+        "sd": ["parameter"],
+        PEOPLE: ["subject"],
+    }
     dims |= {row.name: ["subject"] for row in own}
     return arviz().from_dict(
         posterior=_variables(mixed, own, draws, shape),
@@ -68,8 +75,10 @@ def _variables(
 ) -> dict[str, Real]:
     """Return the quantities of a group, [chains, draws, ...]."""
     first, count = len(mixed.shared), len(mixed.coefficients)
+    of_reward = np.array([row.kind == "reward" for row in mixed.shared], dtype=bool)
     found = {
-        "reward": draws.full[:, :first][:, mixed.free_shared],
+        "reward": draws.full[:, :first][:, mixed.free_shared & of_reward],
+        "choice": draws.full[:, :first][:, mixed.free_shared & ~of_reward],
         "coefficient": draws.full[:, first : first + count],
         "sd": np.exp(draws.full[:, first + count :]),
         **{row.name: draws.own[:, :, place] for place, row in enumerate(own)},

@@ -18,6 +18,7 @@ from humansoft.fit.hierarchical import own_rows
 from humansoft.fit.nuts import LogDensity, Sampling, sample
 from humansoft.fit.population_density import PopulationDensity
 from humansoft.fit.population_fit import PopulationProblem, population_maximum, population_problem
+from humansoft.fit.population_lapse import noticeable_lapse
 from humansoft.fit.population_prior import prior_scales
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
@@ -73,7 +74,7 @@ def _density(
     assert posterior is not None, "the maximum is feasible"
     mixed = problem.mixed
     scales = prior_scales(sampling.prior, mixed, own_rows(problem.people.likelihood.model), problem.alike, problem.seen)
-    shared, coefficients, log_sd = mixed.split(full)
+    shared, coefficients, log_sd = mixed.split(noticeable_lapse(mixed, full))
     sd = np.exp(log_sd)
     left = np.diagonal(posterior.covariance, axis1=1, axis2=2)
     # What share of a deviation's prior variance a person's own decisions take away.

@@ -1,12 +1,9 @@
-"""Profiles: the log-likelihood of every person as a function of what is the person's own.
+"""The profiles of people who do what they plan, and of people who have rewards of their own.
 
-A population model needs each person's likelihood at many values of the person's own parameters (log temperature,
-and reward weights where people have their own), at one value of what everybody shares. Where people differ in
-temperature alone, one solution of the soft Bellman equation a node serves everybody, however many people and
-values there are.
+Where people differ in temperature alone, one solution of the soft Bellman equation a node serves everybody, however
+many people and values there are.
 """
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +14,10 @@ import torch
 from scipy.sparse import csr_array
 
 from humansoft.codebook import Labels
+from humansoft.fit.abstract_profiles import Profiles, Scores
 from humansoft.fit.chebyshev import NODES, Pieces, nodes_of
+from humansoft.fit.choice_likelihood import ChoiceLikelihood
+from humansoft.fit.choosing_profiles import ChoosingProfiles
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
 from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
@@ -27,47 +27,12 @@ Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """First derivatives of each person's log-likelihood.
-
-    Attributes:
-        shared: [B, Q, k] by the free parameters that people share.
-        own: [B, Q, K] by the person's own.
-    """
-
-    shared: Real
-    own: Real
-
-
-class Profiles(ABC):
-    """Log-likelihoods of B people at Q values each of their K own parameters.
-
-    ``shared`` holds the reward parameters that people share, fixed ones included.
-    """
-
-    @abstractmethod
-    def value(self, shared: Real, own: Real) -> Real:
-        """Return the log-likelihoods [B, Q] at own parameters [B, Q, K], minus infinity without a solution."""
-
-    @abstractmethod
-    def scores(self, shared: Real, own: Real) -> Scores:
-        """Return their first derivatives."""
-
-    def value_and_scores(self, shared: Real, own: Real) -> tuple[Real, Scores] | None:
-        """Return both at once, or ``None`` where somebody has no solution."""
-        value = self.value(shared, own)
-        return (value, self.scores(shared, own)) if np.isfinite(value).all() else None
-
-    @abstractmethod
-    def curvature(self, shared: Real, own: Real) -> Real:
-        """Return their second derivatives by a person's own parameters [B, Q, K, K]."""
-
-
 def profiles_of(likelihood: AbstractLikelihood) -> Profiles:
     """Return the profiles of the people of a bound model."""
     if likelihood.model.rows_are_people:
         return PersonProfiles(likelihood)
+    if likelihood.model.choice:
+        return ChoosingProfiles(likelihood.model, likelihood.observations)
     return TemperatureProfiles(InterpolatedLikelihood(likelihood.model, likelihood.observations))
 
 
@@ -179,13 +144,13 @@ class PersonProfiles(Profiles):
     def value(self, shared: Real, own: Real) -> Real:
         """Return the log-likelihoods [B, Q], minus infinity without a solution."""
         many = self._many(own.shape[1])
-        return many.by_person(self._full(many, own)).reshape(own.shape[:2])
+        return many.by_person(self._full(many, shared, own)).reshape(own.shape[:2])
 
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives."""
         many = self._many(own.shape[1])
         seen = many.observations
-        by_color = many.jacobian(self._full(many, own)) * seen.weight[:, None]
+        by_color = many.jacobian(self._full(many, shared, own)) * seen.weight[:, None]
         gather: Any = csr_array(
             (np.ones(len(seen)), (seen.person, np.arange(len(seen)))), (own.shape[0] * own.shape[1], len(seen))
         )
@@ -196,11 +161,12 @@ class PersonProfiles(Profiles):
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by a person's own parameters [B, Q, K, K]."""
         many = self._many(own.shape[1])
-        blocks = many.hessian(self._full(many, own)).blocks
+        blocks = many.hessian(self._full(many, shared, own)).blocks
         return blocks.reshape(*own.shape[:2], *blocks.shape[1:])
 
-    def _full(self, many: ExactLikelihood, own: Real) -> torch.Tensor:
+    def _full(self, many: ExactLikelihood, shared: Real, own: Real) -> torch.Tensor:
         full = many.start().numpy().copy()
+        full[many.model.table.shared_places] = shared
         full[many.directions.layout.own] = own.reshape(-1, own.shape[2])
         return torch.from_numpy(full)
 
@@ -215,7 +181,8 @@ class PersonProfiles(Profiles):
             repeated = np.repeat(np.arange(len(seen)), values)
             person = seen.person[repeated] * values + np.tile(np.arange(values), len(seen))
             wide: Observations = replace(seen.select(repeated), person=person, row=person, unit=person)
-            self._of_many[values] = ExactLikelihood(model.bound_to(people, groups, of_person), wide)
+            kind = ChoiceLikelihood if model.choice else ExactLikelihood
+            self._of_many[values] = kind(model.bound_to(people, groups, of_person), wide)
         return self._of_many[values]
 
 

@@ -4,7 +4,7 @@ log temperature of person i in session s = mean_s + u_is, (u_i1, u_i2) ~ N(0, Si
 that of the temperatures themselves, not of noisy estimates of them (Waltmann et al. 2022).
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,8 @@ from humansoft.codebook import Labels
 from humansoft.data.log import BehaviorLog
 from humansoft.data.parts import condition_of, parted
 from humansoft.errors import LogError, shortlist
+from humansoft.fit.abstract_profiles import Profiles, Scores
 from humansoft.fit.mixed import Mixed
-from humansoft.fit.profiles import Profiles, Scores
 from humansoft.parameters import Parameter
 
 Real = npt.NDArray[np.float64]
@@ -123,12 +123,17 @@ class SessionProfiles(Profiles):
         return parts
 
 
-def two_sessions(sessions: Sessions) -> Mixed:
-    """Return the population of people met twice: a mean and a spread in each session, and a correlation."""
+def two_sessions(sessions: Sessions, shared: Sequence[Parameter] = ()) -> Mixed:
+    """Return the population of people met twice: a mean and a spread in each session, and a correlation.
+
+    Args:
+        sessions: whom it is made of.
+        shared: what all of them share, all of it known.
+    """
     count = len(sessions.people)
     names = [str(label) for label in sessions.labels]
     means = tuple(Parameter("log_temperature", "log_temperature", "group", name) for name in names)
     spread = tuple(Parameter("sd", "log_sd", "group", name) for name in names)
     correlation = Parameter("correlation", "atanh_correlation", "group", " and ".join(names))
     design = np.tile(np.eye(2), (count, 1, 1))
-    return Mixed((), means, (*spread, correlation), design, (0, 1))
+    return Mixed(tuple(shared), means, (*spread, correlation), design, (0, 1))

@@ -29,7 +29,7 @@ Index = npt.NDArray[np.int64]
 
 
 class Chosen(NamedTuple):
-    """What people do in N decisions.
+    """What people do in N decisions (or in each of N situations at several temperatures).
 
     Attributes:
         log_prob: [N, A] log pi', -inf where an action cannot be chosen.
@@ -37,9 +37,18 @@ class Chosen(NamedTuple):
         kept: [N, A] w, the share of the times an action is chosen that it is no lapse; 0 where it cannot be.
     """
 
-    log_prob: Float[Tensor, "N A"]
-    tilted: Float[Tensor, "N A"]
-    kept: Float[Tensor, "N A"]
+    log_prob: Float[Tensor, "*N A"]
+    tilted: Float[Tensor, "*N A"]
+    kept: Float[Tensor, "*N A"]
+
+    def pull(self, number: Float[Tensor, "*#N A"]) -> Float[Tensor, "*N A"]:
+        """Return the derivative of the log-likelihood by log pi, G, where actions were chosen so many times."""
+        done = number * self.kept
+        return done - done.sum(dim=-1, keepdim=True) * self.tilted
+
+    def by_lapse(self, number: Float[Tensor, "*#N A"], logit_lapse: Float[Tensor, ""]) -> Float[Tensor, "*N"]:
+        """Return the derivative of the log-likelihood by the logit of the lapse."""
+        return (number * (1.0 - self.kept - logit_lapse.sigmoid())).sum(dim=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +99,17 @@ class ChoiceRule:
             log_policy: log pi(.|s), -inf where an action cannot be chosen.
             previous: [N] code of the action made before, -1 for none; ``None``: none anywhere.
         """
+        if not self.num_tilts:
+            return self.choose_tilted(log_policy, None)
+        return self.choose_tilted(log_policy, self.tilts(previous, log_policy.shape) @ self.weights[: self.num_tilts])
+
+    def choose_tilted(self, log_policy: Float[Tensor, "*N A"], log_odds: Float[Tensor, "*#N A"] | None) -> Chosen:
+        """Return the same where it is known what tilts add to the log odds of every action; ``None``: nothing."""
         available = torch.isfinite(log_policy)
         some = available.any(dim=-1, keepdim=True)  # an ended state has no action
         log_tilted = log_policy
-        if self.num_tilts:
-            tilts = self.tilts(previous, log_policy.shape) @ self.weights[: self.num_tilts]
-            log_tilted = torch.where(some, (log_policy + tilts).where(some, 0.0).log_softmax(dim=-1), -torch.inf)
+        if log_odds is not None:
+            log_tilted = torch.where(some, (log_policy + log_odds).where(some, 0.0).log_softmax(dim=-1), -torch.inf)
         if not self.lapses:
             return Chosen(log_tilted, log_tilted.exp(), available.to(log_policy.dtype))
         logit = self.logit_lapse

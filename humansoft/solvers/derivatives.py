@@ -30,6 +30,7 @@ from humansoft.solvers.adjoint import Adjoint
 from humansoft.solvers.problem import Problem
 
 _AT_ONCE = 2**17  # numbers of a table of several times: a megabyte stays in the cache
+_KEPT = 2**22  # numbers of a table of all times that is kept for the next question: 32 megabytes
 
 
 class Moments(NamedTuple):
@@ -105,6 +106,10 @@ class Derivatives:
         self, moments: Moments, change: Float[Tensor, "K M A C"], weight: Float[Tensor, "K M"], rows: Int[Tensor, " M"]
     ) -> Float[Tensor, "R C C"]:
         """Return the sum of weight * Cov_pi(score, score') at some times, the part of each row."""
+        if _count(rows) == 1:  # nothing to sort: no need to take anything out of the tables
+            scores = self._scores_at(moments, slice(None), slice(None), change)
+            share = weight[..., None] * self.adjoint.policy[moments.slice]
+            return ((scores * share[..., None]).flatten(0, 2).T @ scores.flatten(0, 2))[None]
         # State by state, for a row is a stretch of states; what has no weight costs nothing.
         state, place = (weight.T != 0).nonzero(as_tuple=True)
         scores = self._scores_at(moments, place, state, change)
@@ -112,14 +117,18 @@ class Derivatives:
         return by_row(scores * share[..., None], scores, rows[state], _count(rows))
 
     def _scores_at(
-        self, moments: Moments, place: Int[Tensor, " N"], state: Int[Tensor, " N"], change: Float[Tensor, "K M A C"]
-    ) -> Float[Tensor, "N A C"]:
+        self,
+        moments: Moments,
+        place: Int[Tensor, " N"] | slice,
+        state: Int[Tensor, " N"] | slice,
+        change: Float[Tensor, "K M A C"],
+    ) -> Float[Tensor, "*N A C"]:
         """Return the change of log pi(a|s) at some times, at the asked places among these, of the change of Q."""
         here = self.adjoint
         found = change[place, state]
         if self._heats:
-            found -= self.log_temperature[state][:, None, :] * here.q[moments.slice][place, state][..., None]
-        found -= mean(here.policy[moments.slice][place, state], found)[:, None, :]
+            found = found - self.log_temperature[state][:, None, :] * here.q[moments.slice][place, state][..., None]
+        found = found - mean(here.policy[moments.slice][place, state], found).unsqueeze(-2)
         playable = here.problem.playable[state][..., None]
         return found.masked_fill_(~playable, 0.0).div_(here.temperature[state][:, None, None])
 
@@ -149,6 +158,16 @@ class Derivatives:
         here = self.adjoint
         if here.problem.horizon is None:
             return iter([(Moments(0, 1), self._q_change[None])])
+        size = here.plan.numel() * self.reward.shape[-1]
+        return iter(self._small_changes) if size <= _KEPT else self._carried_back()
+
+    @cached_property
+    def _small_changes(self) -> list[tuple[Moments, Float[Tensor, "K M A C"]]]:
+        """The same, kept: second derivatives, information and scores all begin with them."""
+        return list(self._carried_back())
+
+    def _carried_back(self) -> Iterator[tuple[Moments, Float[Tensor, "K M A C"]]]:
+        here = self.adjoint
         return carried_back(here.problem, here.plan, self.reward, self._heat if self._heats else None)
 
     def _heat(self, time: int) -> Float[Tensor, "M C"]:
@@ -186,9 +205,9 @@ def carried_back(
         yield moments, table
 
 
-def mean(policy: Float[Tensor, "N A"], table: Float[Tensor, "N A C"]) -> Float[Tensor, "N C"]:
+def mean(policy: Float[Tensor, "*N A"], table: Float[Tensor, "*N A C"]) -> Float[Tensor, "*N C"]:
     """Return the mean of a table over actions."""
-    return (policy[..., None] * table).sum(dim=1)
+    return (policy[..., None] * table).sum(dim=-2)
 
 
 def by_row(

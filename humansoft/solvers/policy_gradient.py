@@ -11,6 +11,7 @@ from torch import Tensor
 
 from humansoft.errors import ModelError, Problems
 from humansoft.solvers.advantages import Rollout, advantages
+from humansoft.solvers.baseline import BaselineNetwork, BaselineTable
 from humansoft.solvers.bellman import action_value, soft_value
 from humansoft.solvers.box_scores import NormalNetwork
 from humansoft.solvers.convergence import diverged, failure, scaled
@@ -18,7 +19,7 @@ from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
 from humansoft.solvers.problem import Problem
-from humansoft.solvers.q_functions import AbstractFiniteQ, AbstractScores, QNetwork, QTable, RobbinsMonro
+from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable, RobbinsMonro
 from humansoft.solvers.solution import Outcome, SolveStatus
 from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
@@ -98,10 +99,10 @@ class PolicyGradient:
     def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes
         """Return options for environments, where decisions are dear and scores are a network, with some ``changes``."""
         given = {
-            "num_steps": 100,
+            "num_steps": 50,
             "num_walkers": 16,
-            "rollout": 32,
-            "trace": 0.9,
+            "rollout": 64,
+            "trace": 0.97,
             "num_passes": 10,
             "learning_rate": 3e-3,
         }
@@ -120,7 +121,7 @@ class PolicyGradient:
                 actor = NormalNetwork(len(example), world.box.low, world.box.high, self.hidden)
             else:
                 actor = QNetwork(len(example), world.num_actions, *sizes)
-            critic = QNetwork(len(example), 1, *sizes)
+            critic = BaselineNetwork(len(example), *sizes)
         return PolicyGradientLearner(self, world, actor, critic, example)
 
     def value(self, problem: Problem, reward: Tensor, temperature: Tensor, start: Tensor | None) -> Outcome:
@@ -141,9 +142,9 @@ class PolicyGradient:
         return Outcome(value, status, self.num_steps, scaled(backup - value, value, temperature), q=q)
 
 
-def _tables(num_states: int, num_actions: int) -> tuple[QTable, QTable]:
+def _tables(num_states: int, num_actions: int) -> tuple[QTable, BaselineTable]:
     """Return tables of scores and of the baseline."""
-    return QTable(num_states, num_actions), QTable(num_states, 1)
+    return QTable(num_states, num_actions), BaselineTable(num_states)
 
 
 class PolicyGradientLearner(AbstractLearner):
@@ -168,7 +169,7 @@ class PolicyGradientLearner(AbstractLearner):
         options: PolicyGradient,
         world: AbstractWorld,
         actor: AbstractScores,
-        critic: AbstractFiniteQ,
+        critic: BaselineTable | BaselineNetwork,
         example: Tensor,
     ) -> None:
         """Start from the prior, or near it."""
@@ -202,6 +203,7 @@ class PolicyGradientLearner(AbstractLearner):
         """Roll out, judge what was done, and make what was better than expected more probable."""
         steps = self._rolled_out()
         rollout = self._judged(steps)
+        self.critic.expect(rollout.target)
         for _ in range(self.options.num_passes):
             for batch in self._batches(rollout):
                 minimise(self.loss(batch))
@@ -217,7 +219,7 @@ class PolicyGradientLearner(AbstractLearner):
     def loss(self, batch: Rollout) -> Float[Tensor, ""]:
         """Return what falls when better actions become likelier and the baseline becomes right."""
         only = torch.zeros(len(batch.action), dtype=torch.int64, device=batch.action.device)
-        error = self.critic.chosen(batch.state, only) - batch.target
+        error = (self.critic.chosen(batch.state, only) - batch.target) / self.critic.unit
         if self.natural and isinstance(self.actor, QTable):  # sums: the optimizer takes the mean of each entry
             chosen = self.actor.chosen(batch.state, batch.action)
             return 0.5 * error.square().sum() - (chosen * batch.advantage).sum()

@@ -41,6 +41,25 @@ def test_a_run_with_choice_terms_goes_through_every_command(
     assert humansoft("simulate", folder, "--episodes", 2, "--seed", 1, "-o", tmp_path / "s.csv").code == 0
 
 
+@pytest.mark.slow
+def test_a_population_shares_its_choice_terms(
+    humansoft: Humansoft, maze: Path, sticky_log: Path, model_words: list[str], tmp_path: Path
+) -> None:
+    words = [sticky_log, "--task", maze / "task.toml", *COLUMNS, *model_words, "--fixed", "lava=-2"]
+    given = ["--choice", "lapse=0.05,stickiness", "--method", "hierarchical", "--integrate", "laplace"]
+    ended = humansoft("fit", *words, *given, "-o", tmp_path / "run")
+    assert ended.code == 0, ended.stderr
+    population, choice = (
+        ended.stdout.index(title) for title in ("Population, log temperature ~ 1", "Choice (not planned with)")
+    )
+    assert "stickiness" in ended.stdout[choice:]
+    assert "stickiness" not in ended.stdout[population:choice]
+    fitted = hs.load(tmp_path / "run")
+    assert fitted.population is not None
+    assert fitted.population.params.loc[("stickiness", "all"), "estimate"] == fitted.weight("stickiness")
+    assert humansoft("predict", tmp_path / "run", sticky_log, "-o", tmp_path / "p.csv").code == 0
+
+
 def test_known_numbers_are_shown_as_fixed(
     humansoft: Humansoft, maze: Path, sticky_log: Path, model_words: list[str]
 ) -> None:

@@ -7,12 +7,13 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 import humansoft as hs
+from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.deviations import adapted
 from humansoft.fit.hierarchical import mixed_of
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood
 from humansoft.fit.mixed import Mixed
-from humansoft.fit.profiles import PersonProfiles, Profiles, profiles_of
+from humansoft.fit.profiles import PersonProfiles, profiles_of
 from tests.oracle.populations import CORRIDOR, POPULATION, STEP, choices_of_people, mean_of_all, with_group
 
 

@@ -232,6 +232,5 @@ def test_pendulum_is_solved_by_soft_q_learning() -> None:
 
 @pytest.mark.slow
 def test_pendulum_is_solved_by_the_policy_gradient() -> None:
-    options = hs.PolicyGradient.for_environment(num_steps=80, num_walkers=32, rollout=64, trace=0.95, batch_size=512)
-    policy = hs.plan_in("Pendulum-v1", temperature=0.1, seed=1, discount=0.9, solver=options)
+    policy = hs.plan_in("Pendulum-v1", temperature=0.1, seed=1, discount=0.9, solver="policy_gradient", num_epochs=1)
     assert pendulum_return(policy) > -250

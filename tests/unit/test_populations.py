@@ -126,6 +126,14 @@ def test_a_group_in_which_nobody_errs_has_a_one_sided_interval_and_no_contrast(m
         hs.compare(fit, by="group")
 
 
+def test_a_mean_that_sets_the_scale_does_not_run_away(log: hs.BehaviorLog) -> None:
+    """Without a known weight the mean log temperature is 0 by definition: the data need not tell it."""
+    fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, hs.LinearReward(["step", "lava"]), "~ 1"), log)
+    assert fit.status.name == "CONVERGED"
+    assert population_of(fit).params.loc[("log_temperature", "Intercept"), "estimate"] == 0
+    assert "run away" not in fit.message
+
+
 @pytest.mark.slow
 def test_people_who_choose_at_random_are_alike() -> None:
     policy = hs.plan(CORRIDOR, {"step": -1.0}, temperature={f"p{i}": 1e4 for i in range(8)})

@@ -9,8 +9,10 @@ import pytest
 from scipy import stats
 
 import humansoft as hs
+from humansoft.fit.assemble_posterior import _spread
 from humansoft.fit.diagnosis import Diagnosis
 from humansoft.fit.hierarchical import own_rows
+from humansoft.fit.people_vector import people_vectors
 from humansoft.fit.population_density import PopulationDensity
 from humansoft.fit.population_fit import PopulationProblem, population_problem
 from humansoft.fit.population_prior import advantage_size, prior_scales
@@ -384,3 +386,87 @@ def test_a_lacking_extra_is_named_before_anything_is_computed(
         hs.fit(model(task, goal=1.0), log, method="posterior", on_step=lambda step, _: steps.append(step))
     assert f"{lacking} is not installed" in str(caught.value)
     assert steps == []
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_choice_terms_have_the_priors_that_are_stated(people: tuple[hs.BehaviorLog, hs.Task], share: float) -> None:
+    log, task = people
+    given = hs.SoftOptimalModel(
+        task,
+        hs.LinearReward(["goal", "lava"], fixed={"goal": 1.0, "lava": -1.5}),
+        hs.PerSubject(),
+        choice=[hs.Lapse(), hs.Stickiness(), hs.ActionBias(fixed={"left": 0.1, "right": 0.0})],
+    )
+    problem = problem_of(given, log)
+    prior = hs.PopulationPrior(tilt=1.5, lapse=0.8)
+    density, profiles = density_of(problem, prior, share), profiles_of(problem.people.likelihood)
+    full = np.array([1.0, -1.5, 0.4, -0.3, 0.1, 0.0, -2.5, -0.8, np.log(0.4)])
+    assert [row.name for row in problem.mixed.rows][2:7] == [
+        "stickiness",
+        "bias[down]",
+        "bias[left]",
+        "bias[right]",
+        "logit_lapse",
+    ]
+    deviation = np.linspace(-0.5, 0.6, 6)[:, None]
+    point = density.point_of(full, deviation)
+    np.testing.assert_allclose(density.draws(point[None]).full[0], full, atol=1e-12)
+    value, gradient = density.value_and_gradient(profiles, point)
+    own = full[7] + deviation[:, 0]
+    level = np.log(advantage_size(problem.alike, problem.seen))
+    stated = (
+        stats.norm.logpdf(full[[2, 3]], 0, 1.5).sum()
+        + stats.norm.logpdf(full[6], -3, 0.8)
+        + stats.norm.logpdf(full[7] - level, 0, prior.level)
+        + stats.halfnorm.logpdf(0.4, scale=prior.sd)
+        + stats.norm.logpdf(deviation[:, 0], 0, 0.4).sum()
+    )
+    moved = np.log([1.5, 1.5, 0.8, prior.level, 0.4]).sum() + 6 * (1 - share) * np.log(0.4)
+    likelihood = profiles.value(full[:7], own[:, None, None]).sum()
+    assert value == pytest.approx(likelihood + stated + moved, abs=1e-8)
+    for place in range(5):  # the two tilts, the lapse, the mean and the spread
+        step = np.zeros(density.size)
+        step[place] = 1e-5
+        ends = [density.value_and_gradient(profiles, point + sign * step)[0] for sign in (1, -1)]
+        assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-5)
+    assert "log odds of stickiness and action biases ~ N(0, 1.5^2)" in prior.notes(problem.mixed)[0]
+    assert "logit of the lapse ~ N(-3, 0.8^2)" in prior.notes(problem.mixed)[0]
+
+
+def test_what_is_planned_and_not_what_is_done_gives_temperatures_their_scale(
+    people: tuple[hs.BehaviorLog, hs.Task],
+) -> None:
+    log, task = people
+    sizes = []
+    for choice in ((), (hs.Stickiness(3.0), hs.Lapse(0.3))):
+        reward = hs.LinearReward(["goal", "lava"], fixed={"goal": 1.0, "lava": -1.5})
+        alike = hs.SoftOptimalModel(task, reward, hs.Fixed(0.4), choice=choice).bind(log)
+        sizes.append(advantage_size(alike, alike.observe(log)))
+    assert sizes[0] == pytest.approx(sizes[1], rel=1e-12)
+
+
+def test_the_covariance_of_draws_of_a_person_alone_is_that_of_the_draws(
+    people: tuple[hs.BehaviorLog, hs.Task],
+) -> None:
+    """A person alone has no block of their own: all of it is of what everybody shares."""
+    log, task = people
+    bound = model(task, goal=1.0).bind(log.select(log.subject == 0))
+    generator = np.random.default_rng(1)
+    full = np.column_stack([np.ones(200), generator.standard_normal((200, 3))])
+    own = full[:, 2] + 0.5 * generator.standard_normal(200)
+    vectors = people_vectors(bound, np.zeros(3), full[:, :2], own[:, None, None])
+    np.testing.assert_array_equal(vectors, np.column_stack([full[:, :2], own]))
+    found = _spread(bound, vectors, full)
+    np.testing.assert_allclose(found.toarray(), np.cov(vectors, rowvar=False), atol=1e-12)
+
+
+@pytest.mark.slow
+def test_a_person_alone_has_a_posterior(people: tuple[hs.BehaviorLog, hs.Task]) -> None:
+    log, task = people
+    alone = log.select(log.subject == 0)
+    fit = hs.fit(model(task, goal=1.0, lava=-1.5), alone, method="posterior", seed=1, draws=100, tune=100, chains=1)
+    assert fit.posterior is not None
+    row = fit.params.loc[("log_temperature", "ann")]
+    draws = fit.posterior.posterior["log_temperature"].values.ravel()
+    assert row["estimate"] == pytest.approx(draws.mean())
+    np.testing.assert_allclose(fit.std_errors()[~fit.params["fixed"]], draws.std(ddof=1), rtol=1e-9)
