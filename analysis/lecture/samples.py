@@ -15,6 +15,7 @@ from analysis.lecture.fine_tuning import SUCCESS, pretrained, towards_target
 from analysis.lecture.worlds import Array, World, action_values, log_sum, random_world, soft_fixed_point
 from analysis.rows import Row
 from humansoft._types import DTYPE
+from humansoft.solvers.baseline import BaselineTable
 from humansoft.solvers.bellman import policy_value
 from humansoft.solvers.learning import minimiser
 from humansoft.solvers.policy_gradient import PolicyGradientLearner
@@ -199,14 +200,15 @@ def trained(
     """
     count = world.num_walkers // BATCH
     options = dataclasses.replace(options, num_walkers=world.num_walkers)
-    actor, critic = (QTable(len(world.problem.log_prior), n) for n in (world.num_actions, 1))
+    num_states = len(world.problem.log_prior)
+    actor, critic = QTable(num_states, world.num_actions), BaselineTable(num_states)
     if log_policy is not None:
         actor.table.data.copy_(torch.where(torch.isfinite(log_policy), log_policy, 0.0).repeat(count, 1).view(-1, 1))
     learner = PolicyGradientLearner(options, world, actor, critic, torch.tensor(0))
     rates = {actor: count * options.rollout * options.learning_rate, critic: count * float(baseline)}
     groups = [{"params": table.parameters(), "lr": rate} for table, rate in rates.items()]
     minimise = minimiser(torch.optim.SGD(groups))
-    every = torch.arange(len(world.problem.log_prior))
+    every = torch.arange(num_states)
     for rollout in range(options.num_steps):
         yield (actor(every).detach() + world.joint.log_prior).softmax(dim=-1).nan_to_num(0.0)
         learner.begin(options.seed * options.num_steps + rollout)

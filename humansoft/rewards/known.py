@@ -75,7 +75,7 @@ class KnownReward(AbstractReward):
 
     def forward(self, task: Task) -> Float[Tensor, "1 *T S A"]:
         """Return the reward."""
-        values: Tensor = self.values  # type: ignore[assignment]
+        values: Tensor = self.values
         return values
 
     def parameters_of(self, task: Task, subjects: Sequence[Hashable]) -> list[Parameter]:

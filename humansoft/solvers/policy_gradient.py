@@ -112,7 +112,8 @@ class PolicyGradient:
         """Return a learner for an environment: tables where its observations are codes, networks else."""
         example = world.reset(self.seed)[0]
         if world.num_states is not None:
-            return PolicyGradientLearner(self, world, *_tables(world.num_states, world.num_actions), example)
+            scores, baseline = _tables(world.num_states, world.num_actions)
+            return PolicyGradientLearner(self, world, scores, baseline, example)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             sizes = (self.hidden, self.learning_rate)
@@ -128,8 +129,8 @@ class PolicyGradient:
         """Learn a policy of a decision process from samples of it; never raises."""
         world = SampledProblem(problem, reward, temperature, self.num_walkers)
         state = world.reset(self.seed)
-        actor, critic = (table.to(problem.device) for table in _tables(*problem.log_prior.shape))
-        learner = PolicyGradientLearner(self, world, actor, critic, state[0])
+        actor, critic = _tables(*problem.log_prior.shape)
+        learner = PolicyGradientLearner(self, world, actor.to(problem.device), critic.to(problem.device), state[0])
         train(learner, self.num_steps, self.seed)
         with torch.no_grad():
             every = torch.arange(len(reward), device=problem.device)
