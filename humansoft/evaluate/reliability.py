@@ -15,10 +15,11 @@ from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, shortlist
 from humansoft.fit.fitting import fit as fit_one_by_one
-from humansoft.fit.hierarchical import NODES, by_quadrature
+from humansoft.fit.hierarchical import NODES
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.mixed import MOST_TWISTED
+from humansoft.fit.population_maximum import by_quadrature
 from humansoft.fit.population_table import uncertainty
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit

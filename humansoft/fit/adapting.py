@@ -11,12 +11,13 @@ from humansoft.errors import SolveError, UsageError, shortlist
 from humansoft.fit.assemble_population import People, assemble_population
 from humansoft.fit.covariates import covariates_of, design_like
 from humansoft.fit.deviations import adapted
-from humansoft.fit.hierarchical import NODES, SMALLEST_SD, PopulationMaximum, mixed_of
+from humansoft.fit.hierarchical import NODES, SMALLEST_SD, mixed_of
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
+from humansoft.fit.population_maximum import PopulationMaximum
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
 from humansoft.threads import one_thread

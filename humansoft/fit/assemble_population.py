@@ -10,14 +10,15 @@ import torch
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import is_optimum, lapse_note, num_decisions, training_data, versions
-from humansoft.fit.deviations import Posterior, adapted, joint
-from humansoft.fit.hierarchical import PopulationMaximum, collapsed
+from humansoft.fit.deviations import Posterior, joint
+from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective, small_steps
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.people_vector import own_places, people_covariance, people_vectors
 from humansoft.fit.population import Integration, Population
+from humansoft.fit.population_maximum import IMPRECISE, PopulationMaximum, integration_error
 from humansoft.fit.population_table import Uncertainty, population_params, uncertainty
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import Covariances
@@ -86,7 +87,7 @@ def assemble_population(
     table = population_params(objective, full, found) if known is None else known.params
     params = _params(likelihood.model, objective, full, person, covariance, posterior, table)
     settled = best.settled if integration == "laplace" or known is not None else is_optimum(objective, full)
-    error = _integration_error(objective, full)
+    error = integration_error(objective, full)
     population = Population(
         params=table,
         covariance=uncertain,
@@ -219,18 +220,6 @@ def _tails(objective: MarginalLikelihood, full: Real, posterior: Posterior) -> t
     return np.array(ends[0]), np.array(ends[1])
 
 
-def _integration_error(objective: PopulationObjective, full: Real) -> float:
-    """Return what twice the nodes change in the log marginal likelihood; nan where there are none."""
-    if not isinstance(objective, MarginalLikelihood) or not objective.mixed.num_deviations:
-        return float("nan")
-    more = 2 * objective.num_nodes
-    finer = adapted(objective.profiles, objective.mixed, full, more)
-    if finer is None:
-        return float("nan")
-    again = MarginalLikelihood(objective.profiles, objective.mixed, objective.decisions, finer, more)
-    return float(abs(again.by_person(full).sum() - objective.by_person(full).sum()))
-
-
 def _notes(population: Population, mixed: Mixed) -> list[str]:
     notes = []
     if population.integration == "none":
@@ -239,6 +228,12 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
         notes.append(
             "population by Laplace-EM: with few decisions a person it underestimates how much people differ "
             "(sd .51 for .60 at 15 decisions, .58 at 600); integrate='quadrature' or method='posterior' do not"
+        )
+    if population.integration_error > IMPRECISE:
+        notes.append(
+            f"the integrals over people's own parameters are known to {population.integration_error:.1g} nats only, "
+            "because what some of them did is as likely in a wide range: compare no models by smaller differences of "
+            "log-likelihood; method='posterior' does without these integrals"
         )
     if population.integration != "none":
         notes.append(

@@ -6,27 +6,21 @@ quadrature (Pinheiro and Bates 1995) or Laplace-EM (Huys et al. 2011), which is 
 underestimates sigma with few decisions a person.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humansoft.errors import ModelError, SolveError, UsageError, did_you_mean
-from humansoft.fit.abstract_profiles import Profiles
-from humansoft.fit.boundary import NEVER
-from humansoft.fit.deviations import adapted
-from humansoft.fit.marginal import ExpectedLikelihood, LaplaceLikelihood, MarginalLikelihood, PopulationObjective
+from humansoft.errors import ModelError, UsageError, did_you_mean
 from humansoft.fit.mixed import Mixed
-from humansoft.fit.population_lapse import needless_lapse, noticeable_lapse
+from humansoft.fit.population_lapse import noticeable_lapse
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter
 from humansoft.temperature import Fixed, PerGroup, PerSubject
 
 Real = npt.NDArray[np.float64]
-OnStep = Callable[[int, float], None]
 Integrate = Literal["auto", "quadrature", "laplace"]
 
 NODES = {0: 1, 1: 15, 2: 9}
@@ -43,28 +37,6 @@ SMALLEST_SD = 1e-3
 
 _FIRST_SD = 0.5
 _LOG_UNITS = "natural log"
-_ROUNDS, _EM_ROUNDS, _STEPS_A_ROUND = 30, 100, 8
-_LARGEST_LEAP = 3.0  # of a log standard deviation, by extrapolation
-_SAME = 1e-7  # change of a parameter that matters, between two rounds
-_SAME_EM = 1e-6  # the same, in one step of EM
-_STEPS_OF_EM = 2  # of Newton towards what people share, in one step of EM
-
-
-@dataclass(frozen=True, eq=False)
-class PopulationMaximum:
-    """Where a population's likelihood is largest.
-
-    Attributes:
-        objective: the likelihood, with the nodes or modes of the maximum.
-        full: [P] the parameters.
-        history: log-likelihood after each step.
-        settled: whether the last round changed nothing.
-    """
-
-    objective: PopulationObjective
-    full: Real
-    history: list[float]
-    settled: bool
 
 
 def personal(model: SoftOptimalModel) -> SoftOptimalModel:
@@ -182,115 +154,6 @@ def start_of(mixed: Mixed, alike: Mapping[str, float], own: Sequence[Parameter])
     coefficients = mixed.coefficients_of(np.tile(typical, (mixed.num_people, 1)))
     shared, spread = [alike[row.name] for row in mixed.shared], np.full(len(mixed.spread), np.log(_FIRST_SD))
     return mixed.table.project(noticeable_lapse(mixed, np.r_[shared, coefficients, spread]))
-
-
-def by_quadrature(
-    profiles: Profiles, mixed: Mixed, decisions: float, start: Real, num_nodes: int, on_step: OnStep | None
-) -> PopulationMaximum:
-    """Maximise the marginal likelihood: at nodes that stay, then at nodes where the posteriors have moved to.
-
-    Raises:
-        SolveError: no solution at the start.
-    """
-    full, settled, objective = start, False, None
-    history: list[float] = []
-    for _ in range(_ROUNDS):
-        nodes = adapted(profiles, mixed, full, num_nodes)
-        if nodes is None:
-            raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
-        objective = MarginalLikelihood(profiles, mixed, decisions, nodes, num_nodes)
-        moved = _learned(objective, full, _STEPS_A_ROUND, history, on_step)
-        settled = _distance(mixed, moved, full) <= _SAME
-        full = moved
-        fresh, needless = collapsed(mixed, full) & mixed.table.free, needless_lapse(objective, full)
-        if fresh.any() or needless.any():  # the way to 0 is endless in the logarithm: let the others settle without
-            full = np.where(needless, NEVER, np.where(fresh, np.log(SMALLEST_SD / 2), full))
-            mixed = mixed.holding(fresh | needless, full)
-        elif settled:
-            break
-    assert objective is not None
-    return PopulationMaximum(objective, full, history, settled)
-
-
-def by_laplace(
-    profiles: Profiles, mixed: Mixed, decisions: float, start: Real, on_step: OnStep | None
-) -> PopulationMaximum:
-    """Laplace-EM, extrapolated as in SQUAREM (Varadhan and Roland 2008), which keeps the fixed point.
-
-    Raises:
-        SolveError: no solution at the start.
-    """
-    history: list[float] = []
-    objective = LaplaceLikelihood(profiles, mixed, decisions)
-
-    def improved(full: Real) -> Real:
-        return _em_step(objective, full, history, on_step)
-
-    full, settled = start, False
-    for _ in range(_EM_ROUNDS):
-        needless = needless_lapse(objective, full)
-        if needless.any():
-            full = np.where(needless, NEVER, full)
-            mixed = mixed.holding(needless, full)
-            objective = LaplaceLikelihood(profiles, mixed, decisions)
-        first = improved(full)
-        second = improved(first)
-        change, bend = first - full, second - 2 * first + full
-        settled = _distance(mixed, first, full) <= _SAME_EM
-        if settled or collapsed(mixed, second).sum() == mixed.num_deviations:
-            full = second
-            break
-        length = np.linalg.norm(change) / max(float(np.linalg.norm(bend)), 1e-300)
-        far = full + 2 * length * change + length**2 * bend
-        near = (
-            length <= 1 or np.abs(far - second).max() > _LARGEST_LEAP or not np.isfinite(objective.by_person(far)).all()
-        )
-        full = second if near else far
-    return PopulationMaximum(objective, full, history, settled)
-
-
-def _em_step(objective: LaplaceLikelihood, full: Real, history: list[float], on_step: OnStep | None) -> Real:
-    """Return what the posteriors at some parameters, taken for Gaussian, say the parameters are."""
-    mixed = objective.mixed
-    found = objective.posterior(full)
-    if found is None:
-        raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
-    history.append(float(objective.by_person(full).sum()))
-    if on_step is not None:
-        on_step(len(history), history[-1])
-    points, chance = found.sigma_points()
-    own = mixed.own(full, found.mean[:, None])[:, 0]
-    coefficients = mixed.coefficients_of(own)
-    apart = (own - mixed.design @ coefficients)[:, list(mixed.deviating)]
-    variance = (apart**2 + np.diagonal(found.covariance, axis1=1, axis2=2)).mean(axis=0)
-    shared = mixed.split(full)[0]
-    if mixed.free_shared.any():
-        expected = ExpectedLikelihood(objective.profiles, mixed, objective.decisions, mixed.own(full, points), chance)
-        shared = mixed.split(_learned(expected, full, _STEPS_OF_EM, [], None))[0]
-    improved: Real = np.r_[shared, coefficients, 0.5 * np.log(variance)]
-    return improved
-
-
-def _learned(
-    objective: PopulationObjective, start: Real, steps: int, history: list[float], on_step: OnStep | None
-) -> Real:
-    """Maximise from a start by the learner of all fits; note the log-likelihood after each step."""
-    # Lightning takes five seconds to import: only when something is learned.
-    from humansoft.fit.learner import OneStep, SoftOptimalLearner, run_trainer
-
-    before = len(history)
-    told = None if on_step is None else lambda step, value: on_step(before + step, value)
-    learner = SoftOptimalLearner(objective, steps, told, near=True)
-    learner.start_at(start)
-    run_trainer(learner, OneStep())
-    history.extend(learner.history)
-    found: Real = learner.full.detach().numpy().copy()
-    return found
-
-
-def _distance(mixed: Mixed, moved: Real, full: Real) -> float:
-    """Return the largest change of a parameter, in units in which it matters."""
-    return float(np.max(np.abs(moved - full) * mixed.table.scales / np.maximum(1.0, np.abs(full)), initial=0.0))
 
 
 def collapsed(mixed: Mixed, full: Real) -> npt.NDArray[np.bool_]:

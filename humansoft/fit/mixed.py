@@ -65,6 +65,10 @@ class Mixed:
         before = np.full(len(full), np.nan) if self.held is None else self.held
         return replace(self, held=np.where(places, full, before))
 
+    def releasing(self, places: npt.NDArray[np.bool_]) -> "Mixed":
+        """Return the same with some parameters ([P] ``places``) no longer held."""
+        return self if self.held is None else replace(self, held=np.where(places, np.nan, self.held))
+
     @property
     def num_people(self) -> int:
         """Return B."""

@@ -25,9 +25,9 @@ class Population:
         design: [B, p] what multiplies the coefficients of the log temperature, one row a person.
         evidence: log marginal likelihood of each person, the person's own parameters integrated out; of draws ("nuts"),
             at the posterior mean of the population's parameters.
-        integration: how: "quadrature" (adaptive Gauss-Hermite), "laplace", "nuts", or "none" (no deviations).
+        integration: how: "quadrature" (adaptive), "laplace", "nuts", or "none" (no deviations).
         temperature: what explains people's mean log temperatures: one mean, one a group, or a formula.
-        integration_error: how much the log marginal likelihood changes with twice the nodes, in nats; nan where it
+        integration_error: how much the log marginal likelihood changes with more nodes, in nats; nan where it
             is not known.
     """
 

@@ -14,9 +14,6 @@ from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
     NODES,
     Integrate,
-    PopulationMaximum,
-    by_laplace,
-    by_quadrature,
     integration_of,
     mixed_of,
     own_rows,
@@ -29,6 +26,7 @@ from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.point import maximise
 from humansoft.fit.population import Integration
+from humansoft.fit.population_maximum import PopulationMaximum, by_laplace, by_quadrature
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel

@@ -28,12 +28,27 @@ def noticeable_lapse(mixed: Mixed, full: Real) -> Real:
 
 
 def needless_lapse(objective: PopulationObjective, full: Real) -> Flags:
-    """[P] whether a parameter is a lapse that is learned, and the likelihood is as good without."""
-    lapse = objective.table.is_lapse & objective.table.free
+    """[P] whether a parameter is a lapse that is learned and has become rare, and the likelihood is as good without.
+
+    None at all can be better than too many where a few are better still: a lapse has to go down by itself first.
+    """
+    lapse = objective.table.is_lapse & objective.table.free & (full < _NOTICEABLE)
     if not lapse.any():
         return lapse
     here, never = (float(objective.by_person(x).sum()) for x in (full, np.where(lapse, NEVER, full)))
     return lapse & (never >= here - FLAT)
+
+
+def missed_lapse(objective: PopulationObjective, free: Mixed, full: Real) -> Flags:
+    """[P] whether a lapse is held at 0 that would be learned (in ``free``), and now the likelihood is better with it.
+
+    Whether lapses are needed depends on how much people differ, and that was not known when it was held.
+    """
+    held = objective.table.is_lapse & free.table.free & ~objective.table.free
+    if not held.any():
+        return held
+    here, some = (float(objective.by_person(x).sum()) for x in (full, np.where(held, _NOTICEABLE, full)))
+    return held & (some > here + FLAT)
 
 
 def highest_logit(objective: PopulationObjective, full: Real, covariance: Real) -> float:

@@ -1,0 +1,203 @@
+"""The maximum of a population's likelihood: by quadrature, whose nodes move with the posteriors, or by Laplace-EM."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from humansoft.errors import SolveError
+from humansoft.fit.abstract_profiles import Profiles
+from humansoft.fit.boundary import NEVER
+from humansoft.fit.deviations import adapted
+from humansoft.fit.hierarchical import SMALLEST_SD, collapsed
+from humansoft.fit.marginal import ExpectedLikelihood, LaplaceLikelihood, MarginalLikelihood, PopulationObjective
+from humansoft.fit.mixed import Mixed
+from humansoft.fit.population_lapse import missed_lapse, needless_lapse, noticeable_lapse
+
+Real = npt.NDArray[np.float64]
+OnStep = Callable[[int, float], None]
+
+IMPRECISE = 0.1
+"""Nats by which finer quadrature may change a log-likelihood before it is worth the time."""
+
+_FINER = {15: 97, 97: 193, 9: 18, 18: 27}  # nodes a dimension by which others are judged, and which then take over
+_UNSETTLING = 1e-3  # nats by which nodes are off that keep parameters from settling
+_FIRST_ROUNDS, _ROUNDS, _EM_ROUNDS, _STEPS_A_ROUND = 10, 30, 100, 8
+_LARGEST_LEAP = 3.0  # of a log standard deviation, by extrapolation
+_SAME = 1e-7  # change of a parameter that matters, between two rounds
+_SAME_EM = 1e-6  # the same, in one step of EM
+_STEPS_OF_EM = 2  # of Newton towards what people share, in one step of EM
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationMaximum:
+    """Where a population's likelihood is largest.
+
+    Attributes:
+        objective: the likelihood, with the nodes or modes of the maximum.
+        full: [P] the parameters.
+        history: log-likelihood after each step.
+        settled: whether the last round changed nothing.
+    """
+
+    objective: PopulationObjective
+    full: Real
+    history: list[float]
+    settled: bool
+
+
+def by_quadrature(
+    profiles: Profiles, mixed: Mixed, decisions: float, start: Real, num_nodes: int, on_step: OnStep | None
+) -> PopulationMaximum:
+    """Maximise the marginal likelihood; where so many nodes prove too few, with more of them.
+
+    Somebody who never erred is as likely at any low temperature: such a posterior has a plateau and an edge, on which
+    Gauss-Hermite nodes are off by whole nats, and differently so from one round to the next.
+
+    Raises:
+        SolveError: no solution at the start.
+    """
+    search = _Search(profiles, decisions, on_step, [])
+    best = search.run(mixed, start, num_nodes, _FIRST_ROUNDS)
+    error = integration_error(best.objective, best.full)
+    coarse = num_nodes in _FINER and error > (IMPRECISE if best.settled else _UNSETTLING)
+    if best.settled and not coarse:
+        return best
+    return search.run(mixed, noticeable_lapse(mixed, best.full), _FINER[num_nodes] if coarse else num_nodes, _ROUNDS)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Rounds of learning: at nodes that stay, then at nodes where the posteriors have moved to.
+
+    Attributes:
+        profiles: what each person did.
+        decisions: weighted decisions of all people.
+        on_step: told the log-likelihood after each step.
+        history: the log-likelihood after each step so far.
+    """
+
+    profiles: Profiles
+    decisions: float
+    on_step: OnStep | None
+    history: list[float]
+
+    def run(self, free: Mixed, start: Real, num_nodes: int, rounds: int) -> PopulationMaximum:
+        """Return where a start leads within some rounds; what comes to a boundary is held there."""
+        full, mixed = start, free
+        for _ in range(rounds):
+            objective = self._around(mixed, full, num_nodes)
+            moved = _learned(objective, full, _STEPS_A_ROUND, self.history, self.on_step)
+            settled = _distance(mixed, moved, full) <= _SAME
+            full = moved
+            fresh, needless = collapsed(mixed, full) & mixed.table.free, needless_lapse(objective, full)
+            if fresh.any() or needless.any():  # the way to 0 is endless in the logarithm: the others settle without
+                full = np.where(needless, NEVER, np.where(fresh, np.log(SMALLEST_SD / 2), full))
+                mixed = mixed.holding(fresh | needless, full)
+            elif settled and (missed := missed_lapse(objective, free, full)).any():
+                full, mixed = np.where(missed, noticeable_lapse(free, full), full), mixed.releasing(missed)
+            elif settled:
+                return PopulationMaximum(objective, full, self.history, settled)
+        # Whether this is a maximum is for nodes to tell that are where the posteriors are now.
+        return PopulationMaximum(self._around(mixed, full, num_nodes), full, self.history, settled=False)
+
+    def _around(self, mixed: Mixed, full: Real, num_nodes: int) -> MarginalLikelihood:
+        """Return the marginal likelihood with nodes where the posteriors are at some parameters."""
+        nodes = adapted(self.profiles, mixed, full, num_nodes)
+        if nodes is None:
+            raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
+        return MarginalLikelihood(self.profiles, mixed, self.decisions, nodes, num_nodes)
+
+
+def integration_error(objective: PopulationObjective, full: Real) -> float:
+    """Return what more nodes change in the log marginal likelihood, in nats; nan where there are none."""
+    if not isinstance(objective, MarginalLikelihood) or not objective.mixed.num_deviations:
+        return float("nan")
+    more = _FINER.get(objective.num_nodes, 2 * objective.num_nodes)
+    finer = adapted(objective.profiles, objective.mixed, full, more)
+    if finer is None:
+        return float("nan")
+    again = MarginalLikelihood(objective.profiles, objective.mixed, objective.decisions, finer, more)
+    return float(abs(again.by_person(full).sum() - objective.by_person(full).sum()))
+
+
+def by_laplace(
+    profiles: Profiles, mixed: Mixed, decisions: float, start: Real, on_step: OnStep | None
+) -> PopulationMaximum:
+    """Laplace-EM, extrapolated as in SQUAREM (Varadhan and Roland 2008), which keeps the fixed point.
+
+    Raises:
+        SolveError: no solution at the start.
+    """
+    history: list[float] = []
+    objective = LaplaceLikelihood(profiles, mixed, decisions)
+
+    def improved(full: Real) -> Real:
+        return _em_step(objective, full, history, on_step)
+
+    full, settled = start, False
+    for _ in range(_EM_ROUNDS):
+        needless = needless_lapse(objective, full)
+        if needless.any():
+            full = np.where(needless, NEVER, full)
+            mixed = mixed.holding(needless, full)
+            objective = LaplaceLikelihood(profiles, mixed, decisions)
+        first = improved(full)
+        second = improved(first)
+        change, bend = first - full, second - 2 * first + full
+        settled = _distance(mixed, first, full) <= _SAME_EM
+        if settled or collapsed(mixed, second).sum() == mixed.num_deviations:
+            full = second
+            break
+        length = np.linalg.norm(change) / max(float(np.linalg.norm(bend)), 1e-300)
+        far = full + 2 * length * change + length**2 * bend
+        near = (
+            length <= 1 or np.abs(far - second).max() > _LARGEST_LEAP or not np.isfinite(objective.by_person(far)).all()
+        )
+        full = second if near else far
+    return PopulationMaximum(objective, full, history, settled)
+
+
+def _em_step(objective: LaplaceLikelihood, full: Real, history: list[float], on_step: OnStep | None) -> Real:
+    """Return what the posteriors at some parameters, taken for Gaussian, say the parameters are."""
+    mixed = objective.mixed
+    found = objective.posterior(full)
+    if found is None:
+        raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
+    history.append(float(objective.by_person(full).sum()))
+    if on_step is not None:
+        on_step(len(history), history[-1])
+    points, chance = found.sigma_points()
+    own = mixed.own(full, found.mean[:, None])[:, 0]
+    coefficients = mixed.coefficients_of(own)
+    apart = (own - mixed.design @ coefficients)[:, list(mixed.deviating)]
+    variance = (apart**2 + np.diagonal(found.covariance, axis1=1, axis2=2)).mean(axis=0)
+    shared = mixed.split(full)[0]
+    if mixed.free_shared.any():
+        expected = ExpectedLikelihood(objective.profiles, mixed, objective.decisions, mixed.own(full, points), chance)
+        shared = mixed.split(_learned(expected, full, _STEPS_OF_EM, [], None))[0]
+    improved: Real = np.r_[shared, coefficients, 0.5 * np.log(variance)]
+    return improved
+
+
+def _learned(
+    objective: PopulationObjective, start: Real, steps: int, history: list[float], on_step: OnStep | None
+) -> Real:
+    """Maximise from a start by the learner of all fits; note the log-likelihood after each step."""
+    # Lightning takes five seconds to import: only when something is learned.
+    from humansoft.fit.learner import OneStep, SoftOptimalLearner, run_trainer
+
+    before = len(history)
+    told = None if on_step is None else lambda step, value: on_step(before + step, value)
+    learner = SoftOptimalLearner(objective, steps, told, near=True)
+    learner.start_at(start)
+    run_trainer(learner, OneStep())
+    history.extend(learner.history)
+    found: Real = learner.full.detach().numpy().copy()
+    return found
+
+
+def _distance(mixed: Mixed, moved: Real, full: Real) -> float:
+    """Return the largest change of a parameter, in units in which it matters."""
+    return float(np.max(np.abs(moved - full) * mixed.table.scales / np.maximum(1.0, np.abs(full)), initial=0.0))
