@@ -63,8 +63,8 @@ def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.Data
     Example:
         >>> import humansoft as hs
         >>> task = hs.Task.grid("S..\n.#.\n..G", discount=0.9)
-        >>> people = hs.plan(task, {"step": -1.0}, temperature={f"p{i}": 0.3 + 0.2 * i for i in range(6)})
-        >>> once, again = (hs.simulate(people, 20, seed=s).to_dataframe().assign(session=s) for s in (1, 2))
+        >>> people = hs.plan(task, {"step": -1.0}, temperature={f"p{i}": 0.3 + 0.2 * i for i in range(4)})
+        >>> once, again = (hs.simulate(people, 10, seed=s).to_dataframe().assign(session=s) for s in (1, 2))
         >>> again["episode"] += once["episode"].max()
         >>> log = hs.read(pd.concat([once, again]), state=["state_0", "state_1"])
         >>> model = hs.SoftOptimalModel(task, hs.LinearReward(["step"], fixed={"step": -1.0}), hs.PerSubject())

@@ -61,7 +61,7 @@ def test_all_solvers_agree(seed: int, alpha: float, discount: float, determinist
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("discount", [0.9, 0.99])
+@pytest.mark.parametrize("discount", [0.9, pytest.param(0.99, marks=pytest.mark.slow)])
 def test_a_certificate_bounds_the_error(name: str, discount: float) -> None:
     world, reward, problem = drawn(11, discount)
     alphas = temperatures(world, 0.3)

@@ -195,12 +195,14 @@ def fitted(people: tuple[hs.BehaviorLog, hs.Task], told: list[tuple[int, float]]
     )
 
 
+@pytest.mark.slow
 def test_every_draw_is_told(fitted: hs.Fit, told: list[tuple[int, float]]) -> None:
     assert fitted.posterior is not None
     assert [number for number, _ in told] == list(range(1, 401))
     assert np.isfinite([value for _, value in told]).all()
 
 
+@pytest.mark.slow
 def test_a_posterior_has_every_group_with_its_labels(fitted: hs.Fit) -> None:
     data = fitted.posterior
     assert data is not None
@@ -215,6 +217,7 @@ def test_a_posterior_has_every_group_with_its_labels(fitted: hs.Fit) -> None:
     assert data.prior["sd"].shape == (1, 1000, 1)
 
 
+@pytest.mark.slow
 def test_estimates_are_the_means_and_quantiles_of_the_draws(fitted: hs.Fit) -> None:
     assert fitted.posterior is not None
     assert fitted.population is not None
@@ -232,11 +235,13 @@ def test_estimates_are_the_means_and_quantiles_of_the_draws(fitted: hs.Fit) -> N
     )
 
 
+@pytest.mark.slow
 def test_standard_errors_of_the_covariance_are_those_of_the_draws(fitted: hs.Fit) -> None:
     free = ~fitted.params["fixed"]
     np.testing.assert_allclose(fitted.std_errors()[free], fitted.params["std_error"][free], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_leaving_people_out_works(fitted: hs.Fit) -> None:
     import arviz as az
 
@@ -247,6 +252,7 @@ def test_leaving_people_out_works(fitted: hs.Fit) -> None:
     assert found.elpd_loo < fitted.log_likelihood
 
 
+@pytest.mark.slow
 def test_the_likelihood_of_a_person_at_a_draw_is_the_integral_over_the_population(
     fitted: hs.Fit, people: tuple[hs.BehaviorLog, hs.Task]
 ) -> None:
@@ -268,6 +274,7 @@ def test_the_likelihood_of_a_person_at_a_draw_is_the_integral_over_the_populatio
         np.testing.assert_allclose(found, integral, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_posterior_is_saved_and_loaded_as_it_is(fitted: hs.Fit, tmp_path: Path) -> None:
     hs.save(fitted, tmp_path / "run")
     again = hs.load(tmp_path / "run")
@@ -283,6 +290,7 @@ def test_a_posterior_is_saved_and_loaded_as_it_is(fitted: hs.Fit, tmp_path: Path
         hs.load(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_other_draws_are_another_fit(fitted: hs.Fit) -> None:
     from dataclasses import replace
 
@@ -310,6 +318,7 @@ def test_without_a_seed_one_is_drawn_and_noted_and_gives_the_same_draws_and_anot
     assert any("one chain cannot be compared" in note for note in other.notes)
 
 
+@pytest.mark.slow
 def test_the_notes_state_priors_and_how_chains_mixed(fitted: hs.Fit) -> None:
     assert "priors: mean log(temperature / sd of the advantage) ~ N(0, 1.5^2)" in fitted.message
     assert "standardised effects on log temperature ~ N(0, 1^2)" in fitted.message

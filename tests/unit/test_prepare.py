@@ -99,6 +99,7 @@ def test_table_equals_the_canonical_one(name: str, table: dict[str, Any], prepar
     assert content(made) == content(reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "table"), each_table())
 def test_card_describes_the_table(name: str, table: dict[str, Any], prepared: Folder) -> None:
     """The card names every column, in the file's order, and the sha256 where it gives one."""
