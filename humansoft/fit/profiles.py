@@ -143,26 +143,29 @@ class PersonProfiles(Profiles):
 
     def value(self, shared: Real, own: Real) -> Real:
         """Return the log-likelihoods [B, Q], minus infinity without a solution."""
-        many = self._many(own.shape[1])
-        return many.by_person(self._full(many, shared, own)).reshape(own.shape[:2])
+        wide = _several(own)
+        many = self._many(wide.shape[1])
+        return many.by_person(self._full(many, shared, wide)).reshape(wide.shape[:2])[:, : own.shape[1]]
 
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives."""
-        many = self._many(own.shape[1])
+        wide = _several(own)
+        many = self._many(wide.shape[1])
         seen = many.observations
-        by_color = many.jacobian(self._full(many, shared, own)) * seen.weight[:, None]
+        by_color = many.jacobian(self._full(many, shared, wide)) * seen.weight[:, None]
         gather: Any = csr_array(
-            (np.ones(len(seen)), (seen.person, np.arange(len(seen)))), (own.shape[0] * own.shape[1], len(seen))
+            (np.ones(len(seen)), (seen.person, np.arange(len(seen)))), (wide.shape[0] * wide.shape[1], len(seen))
         )
-        summed = np.asarray(gather @ by_color).reshape(*own.shape[:2], -1)
+        summed = np.asarray(gather @ by_color).reshape(*wide.shape[:2], -1)[:, : own.shape[1]]
         is_own = many.directions.layout.is_own
         return Scores(summed[..., ~is_own], summed[..., is_own])
 
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by a person's own parameters [B, Q, K, K]."""
-        many = self._many(own.shape[1])
-        blocks = many.hessian(self._full(many, shared, own)).blocks
-        return blocks.reshape(*own.shape[:2], *blocks.shape[1:])
+        wide = _several(own)
+        many = self._many(wide.shape[1])
+        blocks = many.hessian(self._full(many, shared, wide)).blocks
+        return blocks.reshape(*wide.shape[:2], *blocks.shape[1:])[:, : own.shape[1]]
 
     def _full(self, many: ExactLikelihood, shared: Real, own: Real) -> torch.Tensor:
         full = many.start().numpy().copy()
@@ -184,6 +187,11 @@ class PersonProfiles(Profiles):
             kind = ChoiceLikelihood if model.choice else ExactLikelihood
             self._of_many[values] = kind(model.bound_to(people, groups, of_person), wide)
         return self._of_many[values]
+
+
+def _several(own: Real) -> Real:
+    """Return one person's only value twice, any others as they are: only among several is something one's own."""
+    return np.repeat(own, 2, axis=1) if own.shape[0] * own.shape[1] == 1 else own
 
 
 def _point(number: int, shared: Real) -> torch.Tensor:
