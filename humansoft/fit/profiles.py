@@ -14,13 +14,13 @@ import torch
 from scipy.sparse import csr_array
 
 from humansoft.codebook import Labels
-from humansoft.fit.abstract_profiles import Profiles, Scores
+from humansoft.fit.abstract_profiles import Profiles, Scores, inside, pieces_of
 from humansoft.fit.chebyshev import NODES, Pieces, nodes_of
 from humansoft.fit.choice_likelihood import ChoiceLikelihood
 from humansoft.fit.choosing_profiles import ChoosingProfiles
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
-from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.solvers.expansion import Observations
 
 Real = npt.NDArray[np.float64]
@@ -46,7 +46,7 @@ class TemperatureProfiles(Profiles):
 
     def value(self, shared: Real, own: Real) -> Real:
         """Return the log-likelihoods [B, Q], minus infinity without a solution."""
-        pieces = self._pieces(own)
+        pieces = pieces_of(own)
         decided = self._decided(pieces, shared)
         if decided is None:
             return np.full(own.shape[:2], -np.inf)
@@ -55,12 +55,12 @@ class TemperatureProfiles(Profiles):
 
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives; by temperature, those of the interpolation."""
-        pieces = self._pieces(own)
+        pieces = pieces_of(own)
         return self._scores(pieces, self._known(pieces, shared), shared, own)
 
     def value_and_scores(self, shared: Real, own: Real) -> tuple[Real, Scores] | None:
         """Return both at once, or ``None`` where somebody has no solution."""
-        pieces = self._pieces(own)
+        pieces = pieces_of(own)
         decided = self._decided(pieces, shared)
         if decided is None:
             return None
@@ -73,13 +73,13 @@ class TemperatureProfiles(Profiles):
         if by_shared.size:
             tables = np.stack([self._scored_on(number, shared) for number in pieces.used])
             by_shared = self._interpolated(pieces, tables, pieces.weights.value, own)
-        return Scores(by_shared, slope * self._inside(own))
+        return Scores(by_shared, slope * inside(own))
 
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by the log temperature [B, Q, 1, 1]."""
-        pieces = self._pieces(own)
+        pieces = pieces_of(own)
         bend = self._interpolated(pieces, self._known(pieces, shared), pieces.weights.bend, own)
-        found: Real = (bend * self._inside(own))[..., None]
+        found: Real = (bend * inside(own))[..., None]
         return found
 
     def _decided(self, pieces: Pieces, shared: Real) -> Real | None:
@@ -92,13 +92,6 @@ class TemperatureProfiles(Profiles):
         decided = self._decided(pieces, shared)
         assert decided is not None, "derivatives are asked for at feasible parameters only"
         return decided
-
-    def _pieces(self, own: Real) -> Pieces:
-        return Pieces(own.reshape(-1).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
-
-    def _inside(self, own: Real) -> Real:
-        """1 where a log temperature is within its limits, else 0."""
-        return (np.abs(own) < LOG_TEMPERATURE_LIMIT).astype(np.float64)
 
     def _interpolated(self, pieces: Pieces, tables: Real, weights: Real, own: Real) -> Real:
         """Interpolate tables [pieces, B, NODES, k] at everybody's values -> [B, Q, k]."""
