@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from humansoft.errors import ModelError
+
 Real = npt.NDArray[np.float64]
 Level = Literal["shared", "group", "subject"]
 Kind = Literal["reward", "log_temperature", "tilt", "logit_lapse", "log_sd", "atanh_correlation"]
@@ -146,7 +148,18 @@ class Parameters:
         return self.project(np.array([row.start for row in self.rows], dtype=np.float64))
 
     def followed_by(self, rows: Sequence[Parameter]) -> "Parameters":
-        """Return them with more behind them that no constraint binds."""
+        """Return them with more behind them that no constraint binds.
+
+        Raises:
+            ModelError: a parameter of these has a name that one of those goes by, in tables or when it is learned.
+        """
+        taken = {row.name for row in rows} | {row.name.removeprefix("logit_") for row in rows}
+        clash = sorted({row.name for row in self.rows} & taken)
+        if clash:
+            raise ModelError(
+                f"{', '.join(clash)}: a parameter of the reward has the name of a choice term, so that results could "
+                "not tell the two apart; rename the feature of the task"
+            )
         longer = None if self.mean_zero is None else np.r_[self.mean_zero, np.zeros(len(rows))]
         return Parameters((*self.rows, *rows), longer)
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from humansoft.fit.chebyshev import Pieces
+from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT
+
 Real = npt.NDArray[np.float64]
 
 
@@ -48,3 +51,13 @@ class Profiles(ABC):
     @abstractmethod
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by a person's own parameters [B, Q, K, K]."""
+
+
+def pieces_of(own: Real) -> Pieces:
+    """Return the pieces that everybody's log temperatures [B, Q, 1] fall on."""
+    return Pieces(own.reshape(-1).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
+
+
+def inside(own: Real) -> Real:
+    """1 where a log temperature is within its limits, else 0."""
+    return (np.abs(own) < LOG_TEMPERATURE_LIMIT).astype(np.float64)

@@ -138,7 +138,9 @@ def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
 
 
 def lapse_note(highest_logit: float) -> str:
-    """Say that people may never lapse, and the end of the one-sided interval."""
+    """Say that people may never lapse, and the end of the one-sided interval (infinite: there is none)."""
+    if np.isinf(highest_logit):
+        return "These data say nothing of the lapse: with none, and with nothing but lapses, they are about as likely."
     return f"The data can do without lapses: lapse < {expit(highest_logit):.3g} (95 %, one-sided)."
 
 

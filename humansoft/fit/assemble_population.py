@@ -77,7 +77,7 @@ def assemble_population(
     """
     likelihood, objective, full = people.likelihood, best.objective, best.full
     mixed = objective.mixed
-    found = uncertainty(objective, full) if known is None else Uncertainty.of(known.covariance)
+    found = uncertainty(objective, full) if known is None else Uncertainty.of(known)
     uncertain = found.covariance
     posterior = objective.posterior(full)
     assert posterior is not None, "the maximum is feasible"
@@ -122,7 +122,7 @@ def _status(settled: bool, found: Uncertainty) -> FitStatus:
 
 def _runaway_notes(mixed: Mixed, found: Uncertainty) -> list[str]:
     """Say which of the population's parameters have no estimate or a bound only, and what to do."""
-    told = [lapse_note(found.highest_logit)] if np.isfinite(found.highest_logit) else []
+    told = [] if np.isnan(found.highest_logit) else [lapse_note(found.highest_logit)]
     runaway = zip(mixed.rows, found.runaway, strict=True)
     names = [str(row) for row, runs in runaway if runs and not (told and row.kind == "logit_lapse")]
     if not names:

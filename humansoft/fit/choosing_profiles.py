@@ -17,18 +17,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from humansoft._types import DTYPE
-from humansoft.fit.abstract_profiles import Profiles, Scores
+from humansoft.fit.abstract_profiles import Profiles, Scores, inside, pieces_of
 from humansoft.fit.chebyshev import NODES, Pieces, nodes_of
 from humansoft.fit.choice_likelihood import as_planned
 from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
-from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT
 from humansoft.fit.met_situations import Interpolation, MetSituations, Part
 from humansoft.model import SoftOptimalModel
 from humansoft.solvers.choosing import ChoiceRule, Chosen
 from humansoft.solvers.expansion import Observations
 
 Real = npt.NDArray[np.float64]
-Index = npt.NDArray[np.int64]
 
 
 class _Done(NamedTuple):
@@ -64,7 +62,7 @@ class ChoosingProfiles(Profiles):
 
     def value(self, shared: Real, own: Real) -> Real:
         """Return the log-likelihoods [B, Q], minus infinity without a solution."""
-        pieces = _pieces(own)
+        pieces = pieces_of(own)
         tables = self._log_policy(pieces, shared)
         if tables is None:
             return np.full(own.shape[:2], -np.inf)
@@ -81,7 +79,7 @@ class ChoosingProfiles(Profiles):
 
     def value_and_scores(self, shared: Real, own: Real) -> tuple[Real, Scores] | None:
         """Return both at once, or ``None`` where somebody has no solution."""
-        pieces = _pieces(own)
+        pieces = pieces_of(own)
         tables = self._log_policy(pieces, shared)
         if tables is None:
             return None
@@ -100,11 +98,11 @@ class ChoosingProfiles(Profiles):
             done.part.add(value, done.log_likelihood())
             done.part.add(found, torch.stack(columns, dim=-1))
         by_parameter = found.numpy()
-        return value.numpy(), Scores(by_parameter[..., :-1], by_parameter[..., -1:] * _inside(own))
+        return value.numpy(), Scores(by_parameter[..., :-1], by_parameter[..., -1:] * inside(own))
 
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by the log temperature [B, Q, 1, 1]."""
-        pieces = _pieces(own)
+        pieces = pieces_of(own)
         tables = self._log_policy(pieces, shared)
         assert tables is not None, "derivatives are asked for at feasible parameters only"
         weights = pieces.weights
@@ -117,7 +115,7 @@ class ChoosingProfiles(Profiles):
             spread = kept.sum(dim=-1) * (chosen.tilted * apart**2).sum(dim=-1)
             mixed = (kept * (1.0 - chosen.kept) * apart**2).sum(dim=-1)  # the more it was meant, the less a lapse
             done.part.add(found, straight - spread + mixed)
-        bent: Real = (found.numpy()[..., None] * _inside(own))[..., None]
+        bent: Real = (found.numpy()[..., None] * inside(own))[..., None]
         return bent
 
     def _done(self, pieces: Pieces, values: int, tables: list[Float[Tensor, "J L A"]], shared: Real) -> Iterator[_Done]:
@@ -177,12 +175,3 @@ class ChoosingProfiles(Profiles):
 
     def _rewards(self, shared: Real) -> Real:
         return shared[: len(shared) - len(self._learned)]
-
-
-def _pieces(own: Real) -> Pieces:
-    return Pieces(own.reshape(-1).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
-
-
-def _inside(own: Real) -> Real:
-    """1 where a log temperature is within its limits, else 0."""
-    return (np.abs(own) < LOG_TEMPERATURE_LIMIT).astype(np.float64)

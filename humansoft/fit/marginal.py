@@ -170,7 +170,7 @@ class MarginalLikelihood(PopulationObjective):
 
 @dataclass(eq=False)
 class ExpectedLikelihood(PopulationObjective):
-    """The mean log-likelihood over deviations with given chances, as a function of what people share of the reward.
+    """The mean log-likelihood over deviations with given chances, as a function of what people share.
 
     Own parameters stay where they are: this is what the M step of EM maximises.
 
@@ -184,7 +184,7 @@ class ExpectedLikelihood(PopulationObjective):
 
     @property
     def table(self) -> Parameters:
-        """The shared reward parameters, and all else held."""
+        """What people share, and all else held."""
         table = self.mixed.table
         first = len(self.mixed.shared)
         held = [*table.rows[:first], *(replace(row, fixed=0.0) for row in table.rows[first:])]

@@ -89,14 +89,21 @@ class MetSituations:
         return cls(num_people, seen.person[first], place[first], before[first], table, available)
 
     def parts(self, values: int, rule: ChoiceRule) -> list[Part]:
-        """Cut them between people so that what is done in each at so many temperatures has room."""
-        met = np.bincount(self.person, minlength=self.num_people) * self.number.shape[1] * values
-        ends, room = [0], MOST
-        for person, size in enumerate(met.tolist()):
-            room -= size
-            if room < 0 and person > ends[-1]:
+        """Cut them between people so that what is done in each at so many temperatures has room.
+
+        Plans are carried to all places that anybody of a part met, for each of its people: people who meet places of
+        their own ask for more than their situations.
+        """
+        bounds = np.searchsorted(self.person, np.arange(self.num_people + 1)).tolist()
+        each = self.number.shape[1] * values
+        ends, places = [0], set[int]()
+        for person in range(self.num_people):
+            first, last = bounds[ends[-1]], bounds[person + 1]
+            places.update(self.place[bounds[person] : last].tolist())
+            table = (person + 1 - ends[-1]) * len(places)
+            if max(table, last - first) * each > MOST and person > ends[-1]:
                 ends.append(person)
-                room = MOST - size
+                places = set(self.place[bounds[person] : last].tolist())
         return [self._part(*ends_of, values, rule) for ends_of in zip(ends, [*ends[1:], self.num_people], strict=True)]
 
     def _part(self, low: int, high: int, values: int, rule: ChoiceRule) -> Part:

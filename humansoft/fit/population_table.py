@@ -15,6 +15,7 @@ from humansoft.fit.boundary import ONE_SIDED_DROP
 from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.marginal import PopulationObjective
+from humansoft.fit.population import Population
 from humansoft.fit.population_lapse import highest_logit, log_likelihood
 
 Real = npt.NDArray[np.float64]
@@ -44,9 +45,14 @@ class Uncertainty:
     highest_logit: float = float("nan")
 
     @classmethod
-    def of(cls, covariance: Real) -> "Uncertainty":
-        """Return that of parameters of which nothing runs away."""
-        return cls(covariance, np.zeros(len(covariance), dtype=bool))
+    def of(cls, known: Population) -> "Uncertainty":
+        """Return that of a population that other people told: what its intervals end at."""
+        params = known.params
+        low, high = (params[end].to_numpy(dtype=float) for end in ("ci_low", "ci_high"))
+        untold = params["std_error"].isna().to_numpy() & ~params["fixed"].to_numpy(dtype=bool)
+        lapse = untold & (params.index.get_level_values("name") == "logit_lapse")
+        runaway = untold & ~lapse & (np.isinf(low) | np.isinf(high))
+        return cls(known.covariance, runaway, float(high[lapse][0]) if lapse.any() else float("nan"))
 
     @property
     def has_boundary(self) -> bool:

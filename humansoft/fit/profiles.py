@@ -14,13 +14,13 @@ import torch
 from scipy.sparse import csr_array
 
 from humansoft.codebook import Labels
-from humansoft.fit.abstract_profiles import Profiles, Scores
+from humansoft.fit.abstract_profiles import Profiles, Scores, inside, pieces_of
 from humansoft.fit.chebyshev import NODES, Pieces, nodes_of
 from humansoft.fit.choice_likelihood import ChoiceLikelihood
 from humansoft.fit.choosing_profiles import ChoosingProfiles
 from humansoft.fit.exact_likelihood import ExactLikelihood
 from humansoft.fit.interpolated_likelihood import InterpolatedLikelihood
-from humansoft.fit.likelihood import LOG_TEMPERATURE_LIMIT, AbstractLikelihood
+from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.solvers.expansion import Observations
 
 Real = npt.NDArray[np.float64]
@@ -46,7 +46,7 @@ class TemperatureProfiles(Profiles):
 
     def value(self, shared: Real, own: Real) -> Real:
         """Return the log-likelihoods [B, Q], minus infinity without a solution."""
-        pieces = self._pieces(own)
+        pieces = pieces_of(own)
         decided = self._decided(pieces, shared)
         if decided is None:
             return np.full(own.shape[:2], -np.inf)
@@ -55,12 +55,12 @@ class TemperatureProfiles(Profiles):
 
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives; by temperature, those of the interpolation."""
-        pieces = self._pieces(own)
+        pieces = pieces_of(own)
         return self._scores(pieces, self._known(pieces, shared), shared, own)
 
     def value_and_scores(self, shared: Real, own: Real) -> tuple[Real, Scores] | None:
         """Return both at once, or ``None`` where somebody has no solution."""
-        pieces = self._pieces(own)
+        pieces = pieces_of(own)
         decided = self._decided(pieces, shared)
         if decided is None:
             return None
@@ -73,13 +73,13 @@ class TemperatureProfiles(Profiles):
         if by_shared.size:
             tables = np.stack([self._scored_on(number, shared) for number in pieces.used])
             by_shared = self._interpolated(pieces, tables, pieces.weights.value, own)
-        return Scores(by_shared, slope * self._inside(own))
+        return Scores(by_shared, slope * inside(own))
 
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by the log temperature [B, Q, 1, 1]."""
-        pieces = self._pieces(own)
+        pieces = pieces_of(own)
         bend = self._interpolated(pieces, self._known(pieces, shared), pieces.weights.bend, own)
-        found: Real = (bend * self._inside(own))[..., None]
+        found: Real = (bend * inside(own))[..., None]
         return found
 
     def _decided(self, pieces: Pieces, shared: Real) -> Real | None:
@@ -92,13 +92,6 @@ class TemperatureProfiles(Profiles):
         decided = self._decided(pieces, shared)
         assert decided is not None, "derivatives are asked for at feasible parameters only"
         return decided
-
-    def _pieces(self, own: Real) -> Pieces:
-        return Pieces(own.reshape(-1).clip(-LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT))
-
-    def _inside(self, own: Real) -> Real:
-        """1 where a log temperature is within its limits, else 0."""
-        return (np.abs(own) < LOG_TEMPERATURE_LIMIT).astype(np.float64)
 
     def _interpolated(self, pieces: Pieces, tables: Real, weights: Real, own: Real) -> Real:
         """Interpolate tables [pieces, B, NODES, k] at everybody's values -> [B, Q, k]."""
@@ -143,26 +136,29 @@ class PersonProfiles(Profiles):
 
     def value(self, shared: Real, own: Real) -> Real:
         """Return the log-likelihoods [B, Q], minus infinity without a solution."""
-        many = self._many(own.shape[1])
-        return many.by_person(self._full(many, shared, own)).reshape(own.shape[:2])
+        wide = _several(own)
+        many = self._many(wide.shape[1])
+        return many.by_person(self._full(many, shared, wide)).reshape(wide.shape[:2])[:, : own.shape[1]]
 
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives."""
-        many = self._many(own.shape[1])
+        wide = _several(own)
+        many = self._many(wide.shape[1])
         seen = many.observations
-        by_color = many.jacobian(self._full(many, shared, own)) * seen.weight[:, None]
+        by_color = many.jacobian(self._full(many, shared, wide)) * seen.weight[:, None]
         gather: Any = csr_array(
-            (np.ones(len(seen)), (seen.person, np.arange(len(seen)))), (own.shape[0] * own.shape[1], len(seen))
+            (np.ones(len(seen)), (seen.person, np.arange(len(seen)))), (wide.shape[0] * wide.shape[1], len(seen))
         )
-        summed = np.asarray(gather @ by_color).reshape(*own.shape[:2], -1)
+        summed = np.asarray(gather @ by_color).reshape(*wide.shape[:2], -1)[:, : own.shape[1]]
         is_own = many.directions.layout.is_own
         return Scores(summed[..., ~is_own], summed[..., is_own])
 
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by a person's own parameters [B, Q, K, K]."""
-        many = self._many(own.shape[1])
-        blocks = many.hessian(self._full(many, shared, own)).blocks
-        return blocks.reshape(*own.shape[:2], *blocks.shape[1:])
+        wide = _several(own)
+        many = self._many(wide.shape[1])
+        blocks = many.hessian(self._full(many, shared, wide)).blocks
+        return blocks.reshape(*wide.shape[:2], *blocks.shape[1:])[:, : own.shape[1]]
 
     def _full(self, many: ExactLikelihood, shared: Real, own: Real) -> torch.Tensor:
         full = many.start().numpy().copy()
@@ -184,6 +180,11 @@ class PersonProfiles(Profiles):
             kind = ChoiceLikelihood if model.choice else ExactLikelihood
             self._of_many[values] = kind(model.bound_to(people, groups, of_person), wide)
         return self._of_many[values]
+
+
+def _several(own: Real) -> Real:
+    """Return one person's only value twice, any others as they are: only among several is something one's own."""
+    return np.repeat(own, 2, axis=1) if own.shape[0] * own.shape[1] == 1 else own
 
 
 def _point(number: int, shared: Real) -> torch.Tensor:

@@ -101,9 +101,19 @@ class SessionProfiles(Profiles):
 
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives."""
-        found = [(self.single.scores(shared, mine), place) for mine, place in self._parts(own)]
-        by_shared: Real = np.sum([scores.shared[place] for scores, place in found], axis=0)
-        return Scores(by_shared, np.concatenate([scores.own[place] for scores, place in found], axis=2))
+        return _together([(self.single.scores(shared, mine), place) for mine, place in self._parts(own)])
+
+    def value_and_scores(self, shared: Real, own: Real) -> tuple[Real, Scores] | None:
+        """Return both at once, or ``None`` where somebody has no solution."""
+        values, scores = [], []
+        for mine, place in self._parts(own):
+            found = self.single.value_and_scores(shared, mine)
+            if found is None:
+                return None
+            values.append(found[0][place])
+            scores.append((found[1], place))
+        total: Real = np.sum(values, axis=0)
+        return total, _together(scores)
 
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by the log temperatures [B, Q, 2, 2]."""
@@ -123,7 +133,13 @@ class SessionProfiles(Profiles):
         return parts
 
 
-def two_sessions(sessions: Sessions, shared: Sequence[Parameter] = ()) -> Mixed:
+def _together(found: Sequence[tuple[Scores, Index]]) -> Scores:
+    """Return everybody's scores from those of the sessions, each with the places of people in it."""
+    by_shared: Real = np.sum([scores.shared[place] for scores, place in found], axis=0)
+    return Scores(by_shared, np.concatenate([scores.own[place] for scores, place in found], axis=2))
+
+
+def two_sessions(sessions: Sessions, shared: Sequence[Parameter]) -> Mixed:
     """Return the population of people met twice: a mean and a spread in each session, and a correlation.
 
     Args:

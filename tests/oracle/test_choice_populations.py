@@ -148,6 +148,25 @@ def test_people_are_worked_out_part_by_part_as_all_at_once(monkeypatch: pytest.M
     np.testing.assert_allclose(again[1].shared, whole[1].shared, atol=1e-10)
 
 
+def test_people_who_meet_places_of_their_own_are_worked_out_in_as_little_room() -> None:
+    people, met, states, actions, values = 300, 5, 900, 4, 15
+    generator = np.random.default_rng(0)
+    place = np.sort(generator.integers(0, states, (people, met)), axis=1).ravel()
+    situations = met_situations.MetSituations(
+        people,
+        np.repeat(np.arange(people), met),
+        place,
+        np.full(people * met, -1),
+        np.ones((people * met, actions)),
+        np.ones((states, actions), dtype=bool),
+    )
+    parts = situations.parts(values, hs.choice.ChoiceTerms((), CORRIDOR).rule_at(torch.zeros(0, dtype=torch.float64)))
+    sizes = [(p.people.stop - p.people.start) * values * len(p.places) * actions for p in parts]
+    assert max(sizes) <= met_situations.MOST  # 16 million in one part of all of them
+    assert sum(len(part.person) for part in parts) == people * met
+    assert [part.people.start for part in parts[1:]] == [part.people.stop for part in parts[:-1]]
+
+
 def test_terms_that_do_nothing_leave_the_population_as_it_is() -> None:
     log = choices_of_people(10, 15, seed=3, sd=0.7)
     nothing = (hs.Stickiness(0.0), hs.ActionBias("up", dict.fromkeys(("down", "left", "right"), 0.0)))

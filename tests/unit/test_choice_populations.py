@@ -1,18 +1,25 @@
 """Population fits of people with choice terms, as their users meet them."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 import humansoft as hs
 from humansoft.choice import ChoiceTerm
 from humansoft.evaluate.reliability import _hypothesis
+from humansoft.fit.assemble import lapse_note
+from humansoft.fit.choice_likelihood import ChoiceLikelihood
 from humansoft.fit.population import Population
+from humansoft.fit.population_table import Uncertainty
 from humansoft.fit.result import FitStatus
 from tests.oracle.populations import CORRIDOR, STEP, with_group
 
+Real = npt.NDArray[np.float64]
 STICKINESS, LAPSE = 0.8, 0.1
 TERMS = (hs.Lapse(), hs.Stickiness())
 COLUMNS = ["estimate", "std_error", "ci_low", "ci_high"]
@@ -35,6 +42,28 @@ def model(choice: object = TERMS, temperature: object = None) -> hs.SoftOptimalM
 def population_of(fit: hs.Fit) -> Population:
     assert fit.population is not None
     return fit.population
+
+
+def means_on_a_grid(known: hs.Fit, log: hs.BehaviorLog) -> Real:
+    """Return posterior mean log temperatures of newcomers: what they did, by the policy, times what is known."""
+    params = population_of(known).params["estimate"]
+    means, sd = params["log_temperature"], params["sd"].iloc[0]
+    choice = (
+        hs.Stickiness(fixed=params["stickiness"].iloc[0]),
+        hs.Lapse(fixed=float(expit(params["logit_lapse"].iloc[0]))),
+    )
+    steps = np.linspace(-4.0, 4.0, 25)
+    placed = [means["Intercept"] + (means.iloc[1] if i % 2 else 0.0) for i in range(len(log.subjects))]  # a, b, a, ...
+    own = np.array(placed)[:, None] + sd * steps
+    height = np.zeros(own.shape)
+    for person, value in np.ndindex(own.shape):
+        temperature = hs.Fixed(float(np.exp(own[person, value])))
+        bound = hs.SoftOptimalModel(CORRIDOR, STEP, temperature, choice=choice).bind(log)
+        likelihood = ChoiceLikelihood(bound, bound.observe(log))
+        height[person, value] = likelihood.by_person(likelihood.start())[person] - 0.5 * steps[value] ** 2
+    mass = np.exp(height - height.max(axis=1, keepdims=True))
+    found: Real = (mass * own).sum(axis=1) / mass.sum(axis=1)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +108,7 @@ def test_newcomers_are_as_sticky_as_everybody(fitted: hs.Fit, tmp_path: Path) ->
         pd.testing.assert_series_equal(ours, theirs)
     assert new.model.choice.weights.tolist() == fitted.model.choice.weights.tolist()
     assert (new.temperatures()["std_error"] > 0).all()
+    np.testing.assert_allclose(new.params["estimate"]["log_temperature"], means_on_a_grid(fitted, newcomers), atol=2e-3)
     assert len(hs.predict(new, newcomers)) == len(newcomers)
     assert hs.load(hs.save(new, tmp_path / "new")) == new
 
@@ -149,3 +179,35 @@ def test_a_counted_log_knows_no_history_for_a_population_either(log: hs.Behavior
 def test_priors_of_choice_terms_are_standard_deviations(name: str) -> None:
     with pytest.raises(hs.errors.ModelError, match=rf"PopulationPrior\({name}=0\.0\)"):
         hs.PopulationPrior(**{name: 0.0})
+
+
+def test_a_feature_with_the_name_of_a_choice_term_is_refused(log: hs.BehaviorLog) -> None:
+    task = hs.Task.grid("S.L\n.#.\n..G", discount=0.9, legend={"L": "lapse"}, slip=0.1)
+    confused = hs.SoftOptimalModel(task, hs.LinearReward(["step", "lapse"]), hs.PerSubject(), choice=hs.Lapse())
+    with pytest.raises(hs.errors.ModelError, match="lapse: a parameter of the reward has the name of a choice term"):
+        confused.bind(log)
+
+
+def test_a_lapse_of_which_nothing_is_known_is_no_bound() -> None:
+    assert lapse_note(np.inf).startswith("These data say nothing of the lapse")
+    assert "lapse < 0.119" in lapse_note(-2.0)
+
+
+def test_what_other_people_left_open_stays_open_for_newcomers() -> None:
+    """A bias that ran away and a lapse that could be done without, as a table of a population has them."""
+    params = pd.DataFrame(
+        {
+            "ci_low": [-0.1, 1.5, -np.inf],
+            "ci_high": [0.3, np.inf, -2.5],
+            "std_error": [0.1, np.nan, np.nan],
+            "fixed": False,
+        },
+        index=pd.MultiIndex.from_tuples(
+            [("step", "all"), ("stickiness", "all"), ("logit_lapse", "all")], names=["name", "label"]
+        ),
+    )
+    known = Mock(spec=Population, params=params.assign(fixed=False), covariance=np.zeros((3, 3)))
+    found = Uncertainty.of(known)
+    assert found.runaway.tolist() == [False, True, False]
+    assert found.highest_logit == -2.5
+    assert found.has_boundary

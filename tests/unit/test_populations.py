@@ -258,3 +258,18 @@ def test_a_condition_in_the_middle_of_an_episode_is_refused() -> None:
         hs.by_condition(log, "half")
     with pytest.raises(hs.errors.LogError, match="by_condition"):
         hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, "~ half"), log, method="hierarchical")
+
+
+@pytest.mark.slow
+def test_a_person_alone_with_rewards_of_their_own_is_a_population_without_a_spread() -> None:
+    log = hs.simulate(hs.plan(CORRIDOR, {"step": -1.0}, {"ann": 0.8}), 10, seed=0, max_steps=12)
+    own, shared = (
+        hs.SoftOptimalModel(CORRIDOR, hs.LinearReward(["step"], shared=shared), hs.Fixed(1.0))
+        for shared in (False, True)
+    )
+    found, alone = hs.fit(own, log, method="hierarchical"), hs.fit(shared, log)
+    assert found.population is not None
+    assert found.population.sd["step"] == 0
+    assert found.params.loc[("step", "ann"), "estimate"] == pytest.approx(
+        alone.params["estimate"]["step"].iloc[0], abs=1e-4
+    )
