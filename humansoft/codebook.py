@@ -177,3 +177,20 @@ def row_labels(frame: pd.DataFrame, columns: Sequence[str]) -> list[Hashable]:
     """Return one plain Python label per row: the value of one column, or a tuple over several."""
     lists = [frame[column].tolist() for column in columns]
     return lists[0] if len(lists) == 1 else list(zip(*lists, strict=True))
+
+
+def label_index(columns: Sequence[Sequence[Hashable]], names: Sequence[str]) -> pd.MultiIndex:
+    """Return the index of rows that are called by several labels each, of any type: text beside tuples, too.
+
+    pandas would sort them, and what cannot be sorted is padded with warnings or refused.
+
+    Example:
+        >>> label_index([["weight", "temperature"], ["all", ("ann", 1)]], ["name", "label"]).tolist()
+        [('weight', 'all'), ('temperature', ('ann', 1))]
+    """
+    places = [{label: place for place, label in enumerate(dict.fromkeys(column))} for column in columns]
+    return pd.MultiIndex(
+        levels=[pd.Index(list(place), tupleize_cols=False) for place in places],
+        codes=[[place[label] for label in column] for place, column in zip(places, columns, strict=True)],
+        names=names,
+    )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from humansoft.codebook import label_index
 from humansoft.errors import ModelError
 
 Real = npt.NDArray[np.float64]
@@ -195,4 +196,4 @@ class Parameters:
     def index(self) -> pd.MultiIndex:
         """Return the (name, label) index of every table of parameters."""
         labels = ["all" if row.level == "shared" else row.label for row in self.rows]
-        return pd.MultiIndex.from_arrays([[row.name for row in self.rows], labels], names=["name", "label"])
+        return label_index([[row.name for row in self.rows], labels], ["name", "label"])

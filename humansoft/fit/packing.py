@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from humansoft.codebook import label_index
+
 
 def pack(label: Any) -> Any:  # noqa: ANN401 - labels are numbers, text, or tuples of them
     """Write a label as JSON: tuples become lists, numpy numbers plain ones."""
@@ -31,5 +33,5 @@ def deep(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Turn the JSON text columns of :func:`flat` back into the index."""
     keys = [c for c in table.columns if c.startswith("index_")]
     levels = [[unpack(json.loads(text)) for text in table[key]] for key in keys]
-    index = pd.MultiIndex.from_arrays(levels, names=names) if len(levels) > 1 else pd.Index(levels[0], name=names[0])
+    index = label_index(levels, names) if len(levels) > 1 else pd.Index(levels[0], name=names[0])
     return table.drop(columns=keys).set_axis(index)

@@ -16,6 +16,7 @@ import torch
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
+from humansoft.codebook import label_index
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import SolveError, UsageError, did_you_mean
 from humansoft.fit.boundary import limit_temperatures
@@ -81,7 +82,7 @@ def profile(
         rows.append([float(fit.params["estimate"].iloc[place]), *found, level, edge])
     columns = ["estimate", "ci_low", "ci_high", "level", "boundary"]
     labels = fit.params.index.get_level_values("label")[places]
-    index = pd.MultiIndex.from_arrays([[parameter] * len(rows), labels], names=["name", "label"])
+    index = label_index([[parameter] * len(rows), labels.tolist()], ["name", "label"])
     table = pd.DataFrame(rows, columns=columns, index=index)
     if parameter == "temperature":
         table[columns[:3]] = np.exp(table[columns[:3]])

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
-from humansoft.codebook import Labels
+from humansoft.codebook import Labels, label_index
 from humansoft.data.log import Columns
 from humansoft.errors import NotConvergedError
 from humansoft.fit.arrow import BlockCovariance
@@ -194,9 +194,8 @@ class Fit:
         table.loc[lapse, ["estimate", "ci_low", "ci_high"]] = shown
         table.loc[lapse, "std_error"] *= shown[:, 0] * (1 - shown[:, 0])
         table.loc[lapse, "unit"] = "probability"
-        table.index = pd.MultiIndex.from_tuples(
-            [(_SHOWN.get(n, n), label) for n, label in table.index], names=table.index.names
-        )
+        names, labels = zip(*table.index, strict=True) if len(table) else ((), ())
+        table.index = label_index([[_SHOWN.get(name, name) for name in names], labels], ["name", "label"])
         return table
 
     def temperatures(self) -> pd.DataFrame:

@@ -11,7 +11,6 @@ from scipy.special import expit
 
 import humansoft as hs
 from humansoft.choice import ChoiceTerm
-from humansoft.evaluate.reliability import _hypothesis
 from humansoft.fit.assemble import lapse_note
 from humansoft.fit.choice_likelihood import ChoiceLikelihood
 from humansoft.fit.population import Population
@@ -159,13 +158,19 @@ def test_a_habit_without_exception_runs_away_and_says_so() -> None:
     assert "stickiness of the population run away" in fit.message
 
 
-def test_terms_of_a_fit_are_known_to_the_reliability_of_its_temperatures(fitted: hs.Fit) -> None:
-    hypothesis = _hypothesis(fitted)
-    rule, expected = hypothesis.choice.rule, fitted.model.choice.rule
-    assert rule is not None
-    assert expected is not None
-    np.testing.assert_allclose(rule.weights, expected.weights, rtol=1e-12)
-    assert all(row.fixed is not None for row in hypothesis.choice.parameters_of())
+@pytest.mark.slow
+def test_reliability_knows_the_terms_of_a_fit() -> None:
+    """Terms that a fit has learned count as much as the same terms where they are known; without them it errs."""
+    sessions = [people_log(8, 12, (hs.Lapse(LAPSE), hs.Stickiness(STICKINESS)), seed=seed) for seed in (1, 2)]
+    once, again = (log.to_dataframe().assign(session=place) for place, log in enumerate(sessions))
+    again["episode"] += once["episode"].max()
+    log = hs.read(pd.concat([once, again]), state=["state_0", "state_1"])
+    learned = hs.fit(model(), log)
+    lapse, stickiness = (float(learned.summary().loc[(name, "all"), "estimate"]) for name in ("lapse", "stickiness"))
+    known = hs.fit(model((hs.Lapse(lapse), hs.Stickiness(stickiness))), log)
+    ours, same, without = (hs.reliability(fit, log)["estimate"] for fit in (learned, known, hs.fit(model(()), log)))
+    np.testing.assert_allclose(ours, same, atol=1e-4)
+    assert np.abs(ours - without).max() > 0.01
 
 
 def test_a_counted_log_knows_no_history_for_a_population_either(log: hs.BehaviorLog, tmp_path: Path) -> None:
