@@ -7,7 +7,7 @@ again from new data, so that a code cannot change its meaning.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -179,7 +179,7 @@ def row_labels(frame: pd.DataFrame, columns: Sequence[str]) -> list[Hashable]:
     return lists[0] if len(lists) == 1 else list(zip(*lists, strict=True))
 
 
-def label_index(columns: Sequence[Sequence[Hashable]], names: Sequence[str]) -> pd.MultiIndex:
+def label_index(columns: Sequence[Sequence[Hashable]], names: list[str]) -> pd.MultiIndex:
     """Return the index of rows that are called by several labels each, of any type: text beside tuples, too.
 
     pandas would sort them, and what cannot be sorted is padded with warnings or refused.
@@ -189,8 +189,9 @@ def label_index(columns: Sequence[Sequence[Hashable]], names: Sequence[str]) -> 
         [('weight', 'all'), ('temperature', ('ann', 1))]
     """
     places = [{label: place for place, label in enumerate(dict.fromkeys(column))} for column in columns]
+    levels: list[Any] = [pd.Index(list(place), tupleize_cols=False) for place in places]  # pandas' stubs want lists
     return pd.MultiIndex(
-        levels=[pd.Index(list(place), tupleize_cols=False) for place in places],
+        levels=levels,
         codes=[[place[label] for label in column] for place, column in zip(places, columns, strict=True)],
         names=names,
     )
