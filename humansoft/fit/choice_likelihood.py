@@ -71,12 +71,8 @@ class ChoiceLikelihood(ExactLikelihood):
     def situations(self) -> Situations:
         """The situations that occur; what people did in them is summed up first."""
         seen, num_actions = self.observations, len(self.model.task.actions)
-        before = np.full(len(seen), NONE) if seen.previous is None else seen.previous
-        key = (seen.row * (self._position.max(initial=0) + 1) + self._position) * (num_actions + 1) + before + 1
-        _, first, back = np.unique(key, return_index=True, return_inverse=True)
-        number = np.bincount(back * num_actions + seen.action, seen.weight, len(first) * num_actions)
-        table = torch.from_numpy(number.astype(np.float64).reshape(-1, num_actions))
-        return Situations(self._position[first], before[first], seen.row[first], table, back)
+        first, back, before, number = distinct_situations(seen, seen.row, self._position, num_actions)
+        return Situations(self._position[first], before, seen.row[first], torch.from_numpy(number), back)
 
     def log_prob(self, full: Float[Tensor, " P"]) -> Float[Tensor, " N"] | None:
         """Return log pi'(a|s) of each observation, or ``None`` where the problem has no solution."""
@@ -197,3 +193,19 @@ class ChoiceLikelihood(ExactLikelihood):
         table = self.model.table
         colors = table.colors[table.is_lapse & table.free]
         return int(colors[0]) if len(colors) else None
+
+
+def distinct_situations(
+    seen: Observations, who: Index, place: Index, num_actions: int
+) -> tuple[Index, Index, Index, Real]:
+    """Sum up what was done in each situation: by somebody ([N] ``who``), somewhere ([N] ``place``), after an action.
+
+    Returns:
+        The first observation of each situation [D], in the order of ``who``, the situation of each observation [N],
+        the action made before [D] (-1 for none), and how often each action was chosen [D, A].
+    """
+    before = np.full(len(seen), NONE) if seen.previous is None else seen.previous
+    key = (who * (place.max(initial=0) + 1) + place) * (num_actions + 1) + before + 1
+    _, first, back = np.unique(key, return_index=True, return_inverse=True)
+    number = np.bincount(back * num_actions + seen.action, seen.weight, len(first) * num_actions)
+    return first, back, before[first], number.astype(np.float64).reshape(-1, num_actions)

@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from humansoft._types import DTYPE, NONE
+from humansoft._types import DTYPE
 from humansoft.fit.chebyshev import Pieces
+from humansoft.fit.choice_likelihood import distinct_situations
 from humansoft.fit.nodes import Choices
 from humansoft.solvers.choosing import ChoiceRule
 from humansoft.solvers.expansion import Observations
@@ -81,12 +82,8 @@ class MetSituations:
         place = choices.place[choices.of_observation]
         available = np.zeros((int(choices.place.max(initial=-1)) + 1, num_actions), dtype=bool)
         available[choices.place, choices.action] = True
-        before = np.full(len(seen), NONE) if seen.previous is None else seen.previous
-        key = (seen.person * (len(available) + 1) + place) * (num_actions + 1) + before + 1
-        _, first, back = np.unique(key, return_index=True, return_inverse=True)
-        number = np.bincount(back * num_actions + seen.action, seen.weight, len(first) * num_actions)
-        table = number.astype(np.float64).reshape(-1, num_actions)
-        return cls(num_people, seen.person[first], place[first], before[first], table, available)
+        first, _, before, number = distinct_situations(seen, seen.person, place, num_actions)
+        return cls(num_people, seen.person[first], place[first], before, number, available)
 
     def parts(self, values: int, rule: ChoiceRule) -> list[Part]:
         """Cut them between people so that what is done in each at so many temperatures has room.
