@@ -18,7 +18,7 @@ from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective, smal
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.people_vector import own_places, people_covariance, people_vectors
 from humansoft.fit.population import Integration, Population
-from humansoft.fit.population_maximum import IMPRECISE, PopulationMaximum, integration_error
+from humansoft.fit.population_maximum import IMPRECISE, PopulationMaximum
 from humansoft.fit.population_table import Uncertainty, population_params, uncertainty
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import Covariances
@@ -87,7 +87,6 @@ def assemble_population(
     table = population_params(objective, full, found) if known is None else known.params
     params = _params(likelihood.model, objective, full, person, covariance, posterior, table)
     settled = best.settled if integration == "laplace" or known is not None else is_optimum(objective, full)
-    error = integration_error(objective, full)
     population = Population(
         params=table,
         covariance=uncertain,
@@ -95,7 +94,7 @@ def assemble_population(
         evidence=pd.Series(objective.by_person(full), index=list(likelihood.model.subjects.values), name="evidence"),
         integration=integration,
         temperature=people.temperature,
-        integration_error=error,
+        integration_error=best.integration_error,
     )
     return Fit(
         model=likelihood.model.at(torch.from_numpy(person)),

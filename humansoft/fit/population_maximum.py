@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,19 @@ class PopulationMaximum:
     history: list[float]
     settled: bool
 
+    @cached_property
+    def integration_error(self) -> float:
+        """What more nodes change in the log marginal likelihood, in nats; nan where there are none."""
+        objective = self.objective
+        if not isinstance(objective, MarginalLikelihood) or not objective.mixed.num_deviations:
+            return float("nan")
+        more = _FINER.get(objective.num_nodes, 2 * objective.num_nodes)
+        finer = adapted(objective.profiles, objective.mixed, self.full, more)
+        if finer is None:
+            return float("nan")
+        again = MarginalLikelihood(objective.profiles, objective.mixed, objective.decisions, finer, more)
+        return float(abs(again.by_person(self.full).sum() - objective.by_person(self.full).sum()))
+
 
 def by_quadrature(
     profiles: Profiles, mixed: Mixed, decisions: float, start: Real, num_nodes: int, on_step: OnStep | None
@@ -60,8 +74,7 @@ def by_quadrature(
     """
     search = _Search(profiles, decisions, on_step, [])
     best = search.run(mixed, start, num_nodes, _FIRST_ROUNDS)
-    error = integration_error(best.objective, best.full)
-    coarse = num_nodes in _FINER and error > (IMPRECISE if best.settled else _UNSETTLING)
+    coarse = num_nodes in _FINER and best.integration_error > (IMPRECISE if best.settled else _UNSETTLING)
     if best.settled and not coarse:
         return best
     return search.run(mixed, noticeable_lapse(mixed, best.full), _FINER[num_nodes] if coarse else num_nodes, _ROUNDS)
@@ -108,18 +121,6 @@ class _Search:
         if nodes is None:
             raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
         return MarginalLikelihood(self.profiles, mixed, self.decisions, nodes, num_nodes)
-
-
-def integration_error(objective: PopulationObjective, full: Real) -> float:
-    """Return what more nodes change in the log marginal likelihood, in nats; nan where there are none."""
-    if not isinstance(objective, MarginalLikelihood) or not objective.mixed.num_deviations:
-        return float("nan")
-    more = _FINER.get(objective.num_nodes, 2 * objective.num_nodes)
-    finer = adapted(objective.profiles, objective.mixed, full, more)
-    if finer is None:
-        return float("nan")
-    again = MarginalLikelihood(objective.profiles, objective.mixed, objective.decisions, finer, more)
-    return float(abs(again.by_person(full).sum() - objective.by_person(full).sum()))
 
 
 def by_laplace(
