@@ -18,8 +18,9 @@ SOLVED_TO = 1e-8
 
 
 def imports(work: str) -> None:
-    """Import Lightning (five seconds) before the clock starts, where something is learned."""
-    import_module("humansoft.planning" if work == "solve" else "humansoft.fit.learner")
+    """Import what a verb loads on its first call (Lightning: five seconds) before the clock starts."""
+    for module in ("planning",) if work == "solve" else ("fit.fitting", "fit.learner"):
+        import_module(f"humansoft.{module}")
 
 
 def fit(folder: Path, clock: Stopwatch) -> Figures:
