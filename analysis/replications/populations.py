@@ -1,4 +1,4 @@
-"""How well populations of temperatures are recovered, by number of decisions and by method .
+"""How well populations of temperatures are recovered, by number of decisions and by method.
 
 Data sets of 40 people whose log temperatures are N(0, .6); each decision is a choice between two options whose
 difference in value is one of nine levels. What has to hold: shrinkage lowers the error, most with few decisions;

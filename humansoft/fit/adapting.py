@@ -7,17 +7,16 @@ import numpy.typing as npt
 
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
-from humansoft.errors import SolveError, UsageError, shortlist
+from humansoft.errors import UsageError, shortlist
 from humansoft.fit.assemble_population import People, assemble_population
 from humansoft.fit.covariates import covariates_of, design_like
-from humansoft.fit.deviations import adapted
 from humansoft.fit.hierarchical import NODES, SMALLEST_SD, mixed_of
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
-from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood, PopulationObjective
+from humansoft.fit.marginal import LaplaceLikelihood
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
-from humansoft.fit.population_maximum import PopulationMaximum
+from humansoft.fit.population_maximum import PopulationMaximum, at_known
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
 from humansoft.threads import one_thread
@@ -68,13 +67,12 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
     known = fit.training.participants.reindex(list(fit.subjects.values))[list(covariates.columns)]
     terms = design_like(population.temperature, known, covariates)
     likelihood = likelihood_of(bound, bound.observe(log))
-    objective = _objective(likelihood, mixed_of(bound, terms, population.integration != "none"), population)
-    best = PopulationMaximum(objective, _parameters(population), [], settled=True)
+    best = _as_known(likelihood, mixed_of(bound, terms, population.integration != "none"), population)
     people = People(likelihood, log, population.temperature, covariates, terms)
     return assemble_population(people, best, population.integration, None, population)
 
 
-def _parameters(population: Population) -> Real:
+def _known(population: Population) -> Real:
     """Return the population's parameters [P] as they are learned: standard deviations as logarithms."""
     estimate = population.params["estimate"].to_numpy(dtype=float)
     spread = population.params.index.get_level_values("name") == "sd"
@@ -82,12 +80,9 @@ def _parameters(population: Population) -> Real:
     return found
 
 
-def _objective(likelihood: AbstractLikelihood, mixed: Mixed, population: Population) -> PopulationObjective:
-    profiles, decisions = profiles_of(likelihood), float(likelihood.observations.weight.sum())
+def _as_known(likelihood: AbstractLikelihood, mixed: Mixed, population: Population) -> PopulationMaximum:
+    """Return the likelihood of new people at the parameters of their population."""
+    profiles, decisions, full = profiles_of(likelihood), float(likelihood.observations.weight.sum()), _known(population)
     if population.integration == "laplace" or mixed.num_deviations not in NODES:
-        return LaplaceLikelihood(profiles, mixed, decisions)
-    num_nodes = NODES[mixed.num_deviations]
-    nodes = adapted(profiles, mixed, _parameters(population), num_nodes)
-    if nodes is None:
-        raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
-    return MarginalLikelihood(profiles, mixed, decisions, nodes, num_nodes)
+        return PopulationMaximum(LaplaceLikelihood(profiles, mixed, decisions), full, [], settled=True)
+    return at_known(profiles, mixed, decisions, full, NODES[mixed.num_deviations])

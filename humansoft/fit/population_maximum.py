@@ -54,11 +54,11 @@ class PopulationMaximum:
         if not isinstance(objective, MarginalLikelihood) or not objective.mixed.num_deviations:
             return float("nan")
         more = _FINER.get(objective.num_nodes, 2 * objective.num_nodes)
-        finer = adapted(objective.profiles, objective.mixed, self.full, more)
-        if finer is None:
+        try:
+            finer = _around(objective.profiles, objective.mixed, objective.decisions, self.full, more)
+        except SolveError:
             return float("nan")
-        again = MarginalLikelihood(objective.profiles, objective.mixed, objective.decisions, finer, more)
-        return float(abs(again.by_person(self.full).sum() - objective.by_person(self.full).sum()))
+        return float(abs(finer.by_person(self.full).sum() - objective.by_person(self.full).sum()))
 
 
 def by_quadrature(
@@ -78,6 +78,28 @@ def by_quadrature(
     if best.settled and not coarse:
         return best
     return search.run(mixed, noticeable_lapse(mixed, best.full), _FINER[num_nodes] if coarse else num_nodes, _ROUNDS)
+
+
+def at_known(profiles: Profiles, mixed: Mixed, decisions: float, full: Real, num_nodes: int) -> PopulationMaximum:
+    """Return the marginal likelihood at parameters that are known; where so many nodes prove too few, with more.
+
+    Raises:
+        SolveError: no solution there.
+    """
+
+    def by(nodes: int) -> PopulationMaximum:
+        return PopulationMaximum(_around(profiles, mixed, decisions, full, nodes), full, [], settled=True)
+
+    found = by(num_nodes)
+    return by(_FINER[num_nodes]) if num_nodes in _FINER and found.integration_error > _UNSETTLING else found
+
+
+def _around(profiles: Profiles, mixed: Mixed, decisions: float, full: Real, num_nodes: int) -> MarginalLikelihood:
+    """Return the marginal likelihood with nodes where the posteriors are at some parameters."""
+    nodes = adapted(profiles, mixed, full, num_nodes)
+    if nodes is None:
+        raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
+    return MarginalLikelihood(profiles, mixed, decisions, nodes, num_nodes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +122,7 @@ class _Search:
         """Return where a start leads within some rounds; what comes to a boundary is held there."""
         full, mixed = start, free
         for _ in range(rounds):
-            objective = self._around(mixed, full, num_nodes)
+            objective = _around(self.profiles, mixed, self.decisions, full, num_nodes)
             moved = _learned(objective, full, _STEPS_A_ROUND, self.history, self.on_step)
             settled = _distance(mixed, moved, full) <= _SAME
             full = moved
@@ -113,14 +135,9 @@ class _Search:
             elif settled:
                 return PopulationMaximum(objective, full, self.history, settled)
         # Whether this is a maximum is for nodes to tell that are where the posteriors are now.
-        return PopulationMaximum(self._around(mixed, full, num_nodes), full, self.history, settled=False)
-
-    def _around(self, mixed: Mixed, full: Real, num_nodes: int) -> MarginalLikelihood:
-        """Return the marginal likelihood with nodes where the posteriors are at some parameters."""
-        nodes = adapted(self.profiles, mixed, full, num_nodes)
-        if nodes is None:
-            raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
-        return MarginalLikelihood(self.profiles, mixed, self.decisions, nodes, num_nodes)
+        return PopulationMaximum(
+            _around(self.profiles, mixed, self.decisions, full, num_nodes), full, self.history, settled=False
+        )
 
 
 def by_laplace(

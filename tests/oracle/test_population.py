@@ -13,6 +13,7 @@ from humansoft.fit.hierarchical import mixed_of
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.population_maximum import at_known
 from humansoft.fit.profiles import PersonProfiles, profiles_of
 from tests.oracle.populations import CORRIDOR, POPULATION, STEP, choices_of_people, mean_of_all, with_group
 
@@ -37,17 +38,30 @@ def marginal(profiles: Profiles, mixed: Mixed, full: np.ndarray, nodes: int = 15
     return MarginalLikelihood(profiles, mixed, 1.0, found, nodes)
 
 
-def test_quadrature_equals_brute_force_also_for_a_person_who_never_erred(log: hs.BehaviorLog) -> None:
-    profiles, mixed = parts(log, STEP, hs.PerSubject())
-    full = np.array([-1.0, -0.3, np.log(0.8)])
+def integrated(profiles: Profiles, mixed: Mixed, sd: float) -> list[float]:
+    """Return log marginal likelihoods of the ten people, by adaptive integration."""
 
     def density(u: float, person: int) -> float:
         own = np.full((mixed.num_people, 1, 1), -0.3 + u)
-        return float(np.exp(profiles.value(full[:1], own)[person, 0]) * norm.pdf(u, scale=0.8))
+        return float(np.exp(profiles.value(np.array([-1.0]), own)[person, 0]) * norm.pdf(u, scale=sd))
 
-    exact = [np.log(quad(density, -8, 8, args=(i,), limit=400, epsabs=0, epsrel=1e-10)[0]) for i in range(10)]
+    options = {"limit": 400, "epsabs": 0, "epsrel": 1e-9, "points": [-2.0, 0.0, 2.0]}
+    return [np.log(quad(density, -10 * sd, 10 * sd, args=(i,), **options)[0]) for i in range(10)]
+
+
+def test_quadrature_equals_brute_force_also_for_a_person_who_never_erred(log: hs.BehaviorLog) -> None:
+    profiles, mixed = parts(log, STEP, hs.PerSubject())
+    full, exact = np.array([-1.0, -0.3, np.log(0.8)]), integrated(profiles, mixed, 0.8)
     np.testing.assert_allclose(marginal(profiles, mixed, full).by_person(full), exact, atol=2e-5)
     np.testing.assert_allclose(marginal(profiles, mixed, full, 31).by_person(full), exact, atol=1e-8)
+
+
+def test_new_people_of_a_wide_population_are_integrated_with_enough_nodes(log: hs.BehaviorLog) -> None:
+    profiles, mixed = parts(log, STEP, hs.PerSubject())
+    full, exact = np.array([-1.0, -0.3, np.log(4.0)]), integrated(profiles, mixed, 4.0)
+    assert np.abs(marginal(profiles, mixed, full).by_person(full) - exact).max() > 0.01  # who never erred
+    found = at_known(profiles, mixed, 1.0, full, 15)
+    np.testing.assert_allclose(found.objective.by_person(full), exact, atol=3e-3)
 
 
 def test_profiles_are_the_likelihood_of_each_person(log: hs.BehaviorLog) -> None:

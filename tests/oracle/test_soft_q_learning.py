@@ -186,10 +186,11 @@ def test_a_prior_is_planned_against() -> None:
 
 
 @pytest.mark.slow
-def test_people_in_cramped_room_are_predicted_as_by_the_exact_model() -> None:
+@pytest.mark.parametrize("solver", ["soft_q_learning", "policy_gradient"])
+def test_people_in_cramped_room_are_predicted_as_by_the_exact_model(solver: str) -> None:
     log, task = hs.load_dataset("overcooked_cramped_room")
     exact = hs.fit(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0)), log)
-    learned = hs.fit(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0), solver="soft_q_learning"), log)
+    learned = hs.fit(hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0), solver=solver), log)
     scores = [hs.score(f, log, baselines="none").loc["model", "nats_per_decision"] for f in (exact, learned)]
     assert scores[0] != scores[1]
     assert scores[1] == pytest.approx(scores[0], abs=0.01)
