@@ -20,7 +20,6 @@ from humansoft.solvers.environment_policy import EnvironmentPolicy
 from humansoft.solvers.exact import SAMPLED_SOLVERS, SampledSolver, Solver
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.policy import Policy
-from humansoft.solvers.q_functions import QNetwork
 from humansoft.solvers.temperature_policy import TemperaturePolicy
 from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.tasks.task import Task
@@ -112,7 +111,7 @@ def plan_in(
     Args:
         env_id: id of the environment; its actions are finitely many (Discrete) or continuous (a bounded Box).
         temperature: in units of the environment's reward; with the smallest and the largest of a range, one network
-            learns the policies of all temperatures between them (of finitely many actions).
+            learns the policies of all temperatures between them.
         seed: same seed, same policy.
         discount: weight of the next step's value.
         planner: "kl" or "entropy"; without a horizon and ends they differ by a constant only. Continuous actions
@@ -156,9 +155,8 @@ def plan_in(
     scores = learner.scores.cpu()
     if not isinstance(temperature, tuple):
         return EnvironmentPolicy(env_id, options, scores, learner.score_unit(temperature), seed)
-    assert isinstance(scores, QNetwork)  # temperatures are numbers, which no table looks up
     unit = learner.score_unit(1.0) if learner.score_unit(2.0) != learner.score_unit(1.0) else None
-    return TemperaturePolicy(env_id, options, scores, world.num_states, *temperature, score_unit=unit)
+    return TemperaturePolicy(env_id, options, scores, world.num_states, *temperature, score_unit=unit, seed=seed)
 
 
 def _refuse_impossible(

@@ -13,7 +13,6 @@ from humansoft._types import NONE
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.readers import build_log
 from humansoft.errors import ModelError
-from humansoft.solvers.box import Box
 from humansoft.solvers.environment_policy import EnvironmentPolicy
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.policy import Policy
@@ -151,8 +150,7 @@ def environment_log(
 
 
 def _require_same_actions(policy: EnvironmentPolicy, world: GymnasiumWorld) -> None:
-    known = policy.scores.arguments()
-    learned = Box(tuple(known["low"]), tuple(known["high"])) if "low" in known else known["num_actions"]
+    learned = policy.scores.box or policy.scores.num_actions
     if learned != (world.box or world.num_actions):
         raise ModelError(
             f"{world.env_id} has other actions ({world.box or world.num_actions}) than {policy.env_id}, where the "

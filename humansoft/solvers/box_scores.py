@@ -52,8 +52,9 @@ class BoxQ(AbstractQ):
     ) -> None:
         """Draw the weights from torch's global generator."""
         super().__init__()
-        self.box, self.learning_rate = Box(tuple(low), tuple(high)), learning_rate
-        self.sizes = (num_inputs, *hidden)
+        self.box: Box
+        self.num_inputs, self.learning_rate = num_inputs, learning_rate
+        self.box, self.hidden = Box(tuple(low), tuple(high)), tuple(hidden)
         self.layers = layers((num_inputs + self.box.num_dimensions, *hidden, 1))
         self.nodes = BoxNodes(self.box, num_nodes or _NUM_NODES.get(self.box.num_dimensions, _MOST_NODES))
         self.fine_nodes = BoxNodes(self.box, _FINER * self.nodes.num_nodes)
@@ -106,13 +107,12 @@ class BoxQ(AbstractQ):
 
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""
-        inputs, *hidden = self.sizes
         return {
-            "num_inputs": inputs,
+            "num_inputs": self.num_inputs,
             "low": list(self.box.low),
             "high": list(self.box.high),
             "num_nodes": self.nodes.num_nodes,
-            "hidden": hidden,
+            "hidden": list(self.hidden),
             "learning_rate": self.learning_rate,
         }
 
@@ -139,7 +139,8 @@ class NormalNetwork(AbstractScores):
     ) -> None:
         """Draw the weights from torch's global generator, near a density that is almost flat over the box."""
         super().__init__()
-        self.box, self.sizes = Box(tuple(low), tuple(high)), (num_inputs, *hidden)
+        self.box: Box
+        self.num_inputs, self.box, self.hidden = num_inputs, Box(tuple(low), tuple(high)), tuple(hidden)
         self.layers = layers((num_inputs, *hidden, 2 * self.box.num_dimensions))
         with torch.no_grad():
             for parameter in self.layers[-1].parameters():
@@ -163,5 +164,5 @@ class NormalNetwork(AbstractScores):
 
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""
-        inputs, *hidden = self.sizes
-        return {"num_inputs": inputs, "low": list(self.box.low), "high": list(self.box.high), "hidden": hidden}
+        low, high = list(self.box.low), list(self.box.high)
+        return {"num_inputs": self.num_inputs, "low": low, "high": high, "hidden": list(self.hidden)}

@@ -18,11 +18,11 @@ from humansoft.errors import ModelError, Problems, RunError
 from humansoft.solvers.box_scores import BoxQ, NormalNetwork
 from humansoft.solvers.distributions import AbstractDistribution, Categorical
 from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable
-from humansoft.solvers.temperature_range import QAtTemperature
+from humansoft.solvers.temperature_range import AtTemperature
 
-FORMAT = 2
+FORMAT = 3
 _KINDS: dict[str, type[AbstractScores]] = {
-    kind.__name__: kind for kind in (QTable, QNetwork, QAtTemperature, BoxQ, NormalNetwork)
+    kind.__name__: kind for kind in (QTable, QNetwork, BoxQ, NormalNetwork, AtTemperature)
 }
 _TENSORS, _RECORD = "tensors.safetensors", "policy.json"
 
@@ -126,7 +126,7 @@ class EnvironmentPolicy:
             "options": dict(self.options),
             "temperature": self.temperature,
             "seed": self.seed,
-            "scores": {"kind": type(self.scores).__name__, **self.scores.arguments()},
+            "scores": self.scores.description(),
             "sha256": hashlib.sha256((folder / _TENSORS).read_bytes()).hexdigest(),
         }
         (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -152,8 +152,8 @@ class EnvironmentPolicy:
             raise RunError(f"the policy {folder} is of format {record.get('format')!r}, this version reads {FORMAT}")
         if hashlib.sha256((folder / _TENSORS).read_bytes()).hexdigest() != record["sha256"]:
             raise RunError(f"{folder / _TENSORS} was edited after the policy was saved")
-        given = dict(record["scores"])
-        scores = _KINDS[given.pop("kind")](**given)
+        with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced
+            scores = _described(record["scores"])
         scores.load_state_dict(load_file(folder / _TENSORS))
         return cls(record["env_id"], record["options"], scores, record["temperature"], record.get("seed", 0))
 
@@ -166,21 +166,28 @@ class EnvironmentPolicy:
         return self.scores.distribution(state, torch.zeros_like(temperature)[:, None], temperature, self._generator())
 
     def _as_action(self, action: npt.NDArray[Any], count: int) -> torch.Tensor:
-        size = len(self.scores.arguments().get("low", ()))
+        size = 0 if self.scores.box is None else self.scores.box.num_dimensions
         if action.size != count * max(size, 1) or len(action) != count:
             shape = f"[{count}, {size}]" if size else f"[{count}]"
             raise ModelError(f"actions of {self.env_id} have the shape {shape} here, not {list(action.shape)}")
         return torch.from_numpy(action.reshape(count, size).astype(np.float64) if size else action.astype(np.int64))
 
     def _as_state(self, observation: npt.NDArray[Any]) -> torch.Tensor:
-        arguments = self.scores.arguments()
-        if "num_states" in arguments:
-            if observation.ndim == 1 and ((observation >= 0) & (observation < arguments["num_states"])).all():
+        num_states, num_inputs = self.scores.num_states, self.scores.num_inputs
+        if num_states is not None:
+            if observation.ndim == 1 and ((observation >= 0) & (observation < num_states)).all():
                 return torch.from_numpy(observation.astype(np.int64))
-            raise ModelError(f"observations of {self.env_id} are codes from 0 to {arguments['num_states'] - 1}")
+            raise ModelError(f"observations of {self.env_id} are codes from 0 to {num_states - 1}")
         flat = observation.reshape(len(observation), -1)
-        if flat.shape[1] != arguments["num_inputs"]:
-            raise ModelError(
-                f"an observation of {self.env_id} has {arguments['num_inputs']} numbers, not {flat.shape[1]}"
-            )
+        if flat.shape[1] != num_inputs:
+            raise ModelError(f"an observation of {self.env_id} has {num_inputs} numbers, not {flat.shape[1]}")
         return torch.from_numpy(flat.astype(np.float32))
+
+
+def _described(description: Mapping[str, Any]) -> AbstractScores:
+    """Make scores again from what :meth:`AbstractScores.description` says of them."""
+    given = dict(description)
+    kind = _KINDS[given.pop("kind")]
+    if "network" in given:
+        given["network"] = _described(given["network"])
+    return kind(**given)

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from humansoft.solvers.bellman import log_soft_policy
+from humansoft.solvers.box import Box
 from humansoft.solvers.distributions import AbstractDistribution, Categorical
 from humansoft.solvers.standardised import Standardised
 
@@ -38,7 +39,19 @@ class Choices:
 
 
 class AbstractScores(nn.Module, ABC):
-    """Says what to do in a state, with parameters to learn."""
+    """Says what to do in a state, with parameters to learn.
+
+    Attributes:
+        num_states: number of codes, where observations are codes.
+        num_inputs: O, numbers of an observation, where it is an array.
+        num_actions: number of actions, 0 where they are continuous.
+        box: where continuous actions lie.
+    """
+
+    num_states: int | None = None
+    num_inputs: int | None = None
+    num_actions: int = 0
+    box: Box | None = None
 
     @abstractmethod
     def distribution(
@@ -60,6 +73,10 @@ class AbstractScores(nn.Module, ABC):
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""
+
+    def description(self) -> dict[str, Any]:
+        """Return what it is, and was made with, for a file."""
+        return {"kind": type(self).__name__, **self.arguments()}
 
     def show(self, state: Shaped[Tensor, "N *O"]) -> None:
         """Learn what observations look like, before anything is learned from them; a table has no use for it."""
@@ -148,7 +165,7 @@ class QTable(AbstractFiniteQ):
     def __init__(self, num_states: int, num_actions: int, patience: float = 100.0, decay: float = 0.75) -> None:
         """Start from 0."""
         super().__init__()
-        self.num_actions, self.patience, self.decay = num_actions, patience, decay
+        self.num_states, self.num_actions, self.patience, self.decay = num_states, num_actions, patience, decay
         self.table = nn.Parameter(torch.zeros(num_states * num_actions, 1, dtype=torch.float64))
 
     def forward(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
@@ -162,7 +179,7 @@ class QTable(AbstractFiniteQ):
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""
         return {
-            "num_states": len(self.table) // self.num_actions,
+            "num_states": self.num_states,
             "num_actions": self.num_actions,
             "patience": self.patience,
             "decay": self.decay,
@@ -192,8 +209,9 @@ class QNetwork(AbstractFiniteQ):
     ) -> None:
         """Draw the weights from torch's global generator."""
         super().__init__()
-        self.sizes, self.learning_rate = (num_inputs, *hidden, num_actions), learning_rate
-        self.scale, self.layers = Standardised(num_inputs), layers(self.sizes)
+        self.num_inputs, self.num_actions = num_inputs, num_actions
+        self.hidden, self.learning_rate = tuple(hidden), learning_rate
+        self.scale, self.layers = Standardised(num_inputs), layers((num_inputs, *hidden, num_actions))
 
     def forward(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
         """Run the network."""
@@ -212,11 +230,10 @@ class QNetwork(AbstractFiniteQ):
 
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""
-        inputs, *hidden, actions = self.sizes
         return {
-            "num_inputs": inputs,
-            "num_actions": actions,
-            "hidden": hidden,
+            "num_inputs": self.num_inputs,
+            "num_actions": self.num_actions,
+            "hidden": list(self.hidden),
             "learning_rate": self.learning_rate,
         }
 

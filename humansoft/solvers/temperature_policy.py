@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from humansoft.errors import ModelError, RunError
 from humansoft.solvers.environment_policy import EnvironmentPolicy
-from humansoft.solvers.q_functions import QNetwork
-from humansoft.solvers.temperature_range import QAtTemperature
+from humansoft.solvers.q_functions import AbstractScores
+from humansoft.solvers.temperature_range import AtTemperature
 
 _RANGE = "temperatures.json"
 
@@ -21,20 +21,22 @@ class TemperaturePolicy:
     Attributes:
         env_id: the environment it was learned in.
         options: what that environment was made with.
-        network: from observations and the log temperature to a score of each action.
+        network: from observations and the log temperature to scores of actions.
         num_states: number of codes where observations are codes.
         low: smallest temperature that was seen in training.
         high: largest.
         score_unit: unit of the scores at temperature 1, which grows with it; ``None``: scores are logarithms.
+        seed: of random nodes, by which integrals over more than 2 dimensions of actions are estimated.
     """
 
     env_id: str
     options: Mapping[str, Any]
-    network: QNetwork
+    network: AbstractScores
     num_states: int | None
     low: float
     high: float
     score_unit: float | None
+    seed: int = 0
 
     def at(self, temperature: float) -> EnvironmentPolicy:
         """Return the policy of people of one temperature.
@@ -47,12 +49,9 @@ class TemperaturePolicy:
                 f"temperature={temperature}; the policies in {self.env_id} were learned for temperatures from "
                 f"{self.low} to {self.high}: ask within, or learn for a wider range"
             )
-        inputs, *hidden, actions = self.network.sizes
-        seen = {"num_inputs": inputs - 1} if self.num_states is None else {"num_states": self.num_states}
-        scores = QAtTemperature(actions, tuple(hidden), temperature, **seen)
-        scores.network = self.network
+        scores = AtTemperature(self.network, temperature, self.num_states)
         unit = 1.0 if self.score_unit is None else self.score_unit * temperature
-        return EnvironmentPolicy(self.env_id, self.options, scores, unit)
+        return EnvironmentPolicy(self.env_id, self.options, scores, unit, self.seed)
 
     def save(self, folder: str | Path) -> Path:
         """Save as a new folder, which :meth:`load` reads again.
@@ -77,7 +76,8 @@ class TemperaturePolicy:
             record = json.loads((Path(folder) / _RANGE).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{Path(folder) / _RANGE} is missing or damaged ({error})") from error
-        if not isinstance(lowest.scores, QAtTemperature):
+        scores = lowest.scores
+        if not isinstance(scores, AtTemperature):
             raise RunError(f"{folder} holds the policy of one temperature; load it with EnvironmentPolicy.load")
-        network, num_states = lowest.scores.network, lowest.scores.num_codes
-        return cls(lowest.env_id, lowest.options, network, num_states, **record)
+        given = {"network": scores.network, "num_states": scores.num_states, "seed": lowest.seed, **record}
+        return cls(env_id=lowest.env_id, options=lowest.options, **given)

@@ -6,16 +6,15 @@ Bellman equation then holds for each temperature by itself (universal value func
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from humansoft.errors import TaskError
+from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
-from humansoft.solvers.q_functions import AbstractFiniteQ, QNetwork
+from humansoft.solvers.q_functions import AbstractScores
 from humansoft.solvers.world import AbstractWorld, Step
 
 
@@ -44,17 +43,9 @@ class RangeWorld(AbstractWorld):
     num_states = None  # what is seen are numbers, also where the environment's observations are codes
 
     def __init__(self, world: GymnasiumWorld, low: float, high: float) -> None:
-        """Nobody has a temperature yet.
-
-        Raises:
-            TaskError: the environment's actions are continuous.
-        """
-        if world.box is not None:
-            raise TaskError(
-                f"the actions of {world.env_id} are continuous; learn them at one temperature, for a range is learned "
-                "of finitely many actions only"
-            )
+        """Nobody has a temperature yet."""
         self.num_actions, self.num_walkers, self.discount = world.num_actions, world.num_walkers, world.discount
+        self.box = world.box
         self.world, self.low, self.high = world, low, high
         self._log_temperature = torch.zeros(self.num_walkers)
         self._generator = torch.Generator()
@@ -66,7 +57,7 @@ class RangeWorld(AbstractWorld):
         self._log_temperature = self._drawn(self.num_walkers, self._generator)
         return self._seen(observed)
 
-    def step(self, action: Int[Tensor, " W"]) -> tuple[Step, Float[Tensor, "W P"]]:
+    def step(self, action: Shaped[Tensor, "W *D"]) -> tuple[Step, Float[Tensor, "W P"]]:
         """Act once; whoever begins an episode then has another temperature in it."""
         step, observed = self.world.step(action)
         happened = dataclasses.replace(step, state=self._seen(step.state), next_state=self._seen(step.next_state))
@@ -96,47 +87,46 @@ class RangeWorld(AbstractWorld):
         return math.log(self.low) + share * (math.log(self.high) - math.log(self.low))
 
 
-class QAtTemperature(AbstractFiniteQ):
-    """A network for all temperatures, asked at one of them.
+class AtTemperature(AbstractScores):
+    """Scores that were learned for all temperatures, asked at one of them.
 
     Args:
-        num_actions: A.
-        hidden: sizes of the hidden layers.
+        network: from observations with the log temperature beside them to scores.
         temperature: the one.
-        num_inputs: O, numbers of an observation, where it is an array.
-        num_states: number of codes, where it is a code.
+        num_states: number of codes, where observations are codes.
 
     Example:
-        >>> QAtTemperature(2, (8,), temperature=0.5, num_states=3)(torch.tensor([0, 2])).shape
+        >>> from humansoft.solvers.q_functions import QNetwork
+        >>> cold = AtTemperature(QNetwork(3 + 1, 2), temperature=0.5, num_states=3)
+        >>> one = torch.ones(2)
+        >>> cold.distribution(torch.tensor([0, 2]), torch.zeros(2, 2), one, torch.Generator()).log_policy.shape
         torch.Size([2, 2])
     """
 
-    def __init__(
-        self,
-        num_actions: int,
-        hidden: Sequence[int],
-        temperature: float,
-        num_inputs: int | None = None,
-        num_states: int | None = None,
-    ) -> None:
-        """Make the network."""
+    def __init__(self, network: AbstractScores, temperature: float, num_states: int | None = None) -> None:
+        """Look at the environment as the network does."""
         super().__init__()
-        self._given: dict[str, Any] = {"num_actions": num_actions, "hidden": hidden, "temperature": temperature}
-        self._given |= {"num_states": num_states} if num_states is not None else {"num_inputs": num_inputs}
-        self.num_codes, self.log_temperature = num_states, math.log(temperature)
-        with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced
-            self.network = QNetwork((num_states or num_inputs or 0) + 1, num_actions, hidden)
+        self.network, self.temperature = network, temperature
+        self.num_actions, self.box = network.num_actions, network.box
+        self.num_states = num_states
+        self.num_inputs = None if num_states is not None or network.num_inputs is None else network.num_inputs - 1
 
-    def forward(self, state: Shaped[Tensor, "N *O"]) -> Float[Tensor, "N A"]:
-        """Run the network with the temperature beside each observation."""
-        log_temperature = torch.full((len(state),), self.log_temperature, device=state.device)
-        values: Tensor = self.network(with_temperature(state, log_temperature, self.num_codes))
-        return values
+    def distribution(
+        self,
+        state: Shaped[Tensor, "N *O"],
+        log_prior: Float[Tensor, "N R"],
+        temperature: Float[Tensor, " N"],
+        generator: torch.Generator,
+    ) -> AbstractDistribution:
+        """Return what the network says of people of this temperature."""
+        own = torch.full((len(state),), math.log(self.temperature), device=state.device)
+        seen = with_temperature(state, own, self.num_states)
+        return self.network.distribution(seen, log_prior, temperature, generator)
 
     def arguments(self) -> dict[str, Any]:
         """Return what it was made with."""
-        return dict(self._given)
-
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Return the network's."""
-        return self.network.optimizer()
+        return {
+            "network": self.network.description(),
+            "temperature": self.temperature,
+            "num_states": self.num_states,
+        }

@@ -59,12 +59,12 @@ FEW_ROLLOUTS = hs.PolicyGradient.for_environment(num_steps=6, num_walkers=4, rol
 BOTH = pytest.mark.parametrize("solver", [FEW, FEW_ROLLOUTS], ids=["soft_q_learning", "policy_gradient"])
 
 
-def exact_log_density(seen: Array, action: Array) -> Array:
+def exact_log_density(seen: Array, action: Array, alpha: float = ALPHA) -> Array:
     """Return the log density of the soft policy, of normals cut off at the edges of the box."""
-    mean = 1.5 * seen
-    inside = stats.norm.cdf((REACH - mean) / STD) - stats.norm.cdf((-REACH - mean) / STD)
-    logs: Array = (stats.norm.logpdf(action, mean, STD) - np.log(inside)).sum(axis=1)
-    return logs
+    mean, std = 1.5 * seen, np.sqrt(alpha / SHARPNESS)
+    logs = stats.truncnorm((-REACH - mean) / std, (REACH - mean) / std, mean, std).logpdf(action)
+    total: Array = np.asarray(logs).sum(axis=1)
+    return total
 
 
 def seen_and_done(size: int, count: int = 200) -> tuple[Array, Array]:
@@ -100,6 +100,36 @@ def test_soft_q_learning_finds_the_soft_policy_in_any_number_of_dimensions(size:
     assert wrong.shape == (200,)
     assert (wrong > 0).all()
     assert wrong.max() < 0.1
+
+
+@pytest.mark.slow
+def test_one_network_is_the_soft_policy_at_every_temperature(tmp_path: Path) -> None:
+    options = hs.SoftQLearning.for_environment(
+        num_steps=400, num_walkers=32, warm_up=20, exploration=0.3, rollout=1, updates_per_step=2, inertia=0.0,
+        hidden=(64, 64), learning_rate=3e-3,
+    )  # fmt: skip
+    found = hs.plan_in(AIM, temperature=(0.2, 2.0), seed=1, solver=options, num_epochs=1, discount=0.9)
+    again = hs.TemperaturePolicy.load(found.save(tmp_path / "policy"))
+    seen, generator = seen_and_done(1)[0], np.random.default_rng(1)
+    for alpha in (0.2, 0.5, 2.0):
+        done = np.clip(1.5 * seen + np.sqrt(alpha / SHARPNESS) * generator.normal(size=seen.shape), -1.99, 1.99)
+        logs = found.at(alpha).log_prob(seen, done)
+        off = logs - exact_log_density(seen, done, alpha)
+        assert np.sqrt(np.mean(off**2)) < 0.25, alpha
+        assert off.mean() == pytest.approx(0.0, abs=0.1), alpha
+        np.testing.assert_array_equal(again.at(alpha).log_prob(seen, done), logs)
+
+
+def test_a_policy_gradient_learns_continuous_actions_of_a_range_too(tmp_path: Path) -> None:
+    found = hs.plan_in(AIM, temperature=(0.2, 2.0), seed=1, solver=FEW_ROLLOUTS, num_epochs=1, size=2)
+    again = hs.EnvironmentPolicy.load(found.at(0.7).save(tmp_path / "policy"))
+    seen, done = seen_and_done(2)
+    logs = found.at(0.7).log_prob(seen, done)
+    np.testing.assert_array_equal(again.log_prob(seen, done), logs)
+    assert (logs != found.at(0.3).log_prob(seen, done)).any()
+    assert hs.simulate(again, 3, seed=1) == hs.simulate(found.at(0.7), 3, seed=1)
+    with pytest.raises(hs.errors.ModelError, match=r"shape \[200, 2\]"):
+        again.log_prob(seen, done[:, :1])
 
 
 @pytest.mark.slow
