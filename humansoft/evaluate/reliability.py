@@ -9,17 +9,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy.optimize import brentq
+from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, shortlist
+from humansoft.fit.boundary import reward_scale
 from humansoft.fit.fitting import fit as fit_one_by_one
 from humansoft.fit.hierarchical import NODES
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.intervals import NORMAL_95
-from humansoft.fit.mixed import MOST_TWISTED
-from humansoft.fit.population_maximum import by_quadrature
+from humansoft.fit.mixed import MOST_TWISTED, Mixed
+from humansoft.fit.population_maximum import PopulationMaximum, by_quadrature
 from humansoft.fit.population_table import uncertainty
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
@@ -33,6 +36,8 @@ Real = npt.NDArray[np.float64]
 
 _FEWEST = 3  # pairs that make a correlation
 _SOME_CORRELATION = 0.5  # inverse hyperbolic tangent, to start from
+_SMALLEST_START = 0.3  # standard deviation of log temperatures
+_CLOSE = 0.02  # the same, of an end of an interval
 
 
 @one_thread()
@@ -50,9 +55,10 @@ def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.Data
         One row a measure (estimate, ci_low, ci_high, num_people, meaning):
         "icc_points": ICC(3,1) of everybody's own log temperatures in both sessions (Shrout and Fleiss 1979), people
         at a boundary left out;
-        "model_correlation": correlation of the log temperatures themselves, from a joint model of both sessions;
-        "split_half_<session>": correlation of every other episode's estimate with the others', lengthened by
-        Spearman and Brown;
+        "model_correlation": correlation of the log temperatures themselves, from a joint model of both sessions; at
+        1, or where the data hardly tell it, with the interval of its profile likelihood;
+        "split_half_<session>": correlation r of every other episode's estimate with the others', lengthened by
+        Spearman and Brown to 2 r / (1 + |r|);
         "ceiling": largest correlation that estimates with such standard errors could show, if people did not change.
         ``attrs["notes"]`` says who was left out.
 
@@ -89,7 +95,7 @@ def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.Data
     columns = ["estimate", "ci_low", "ci_high", "num_people"]
     table = pd.DataFrame(rows).set_index("measure").reindex(columns=columns)
     table["meaning"] = [_meaning(str(measure)) for measure in table.index]
-    table.attrs["notes"] = _notes(sessions, kept)
+    table.attrs["notes"] = _notes(sessions, kept, correlation)
     return table
 
 
@@ -122,14 +128,57 @@ def _joint(hypothesis: SoftOptimalModel, sessions: Sessions, both: Real) -> tupl
     likelihood = likelihood_of(bound, bound.observe(sessions.log))
     mixed = two_sessions(sessions, [bound.table.rows[place] for place in bound.table.shared_places])
     profiles = SessionProfiles(profiles_of(likelihood), sessions.cell)
-    own = np.r_[np.nanmean(both, axis=0), np.log(np.nanstd(both, axis=0)), _SOME_CORRELATION]
-    start = mixed.table.project(np.r_[np.zeros(len(mixed.shared)), own])
+    start = mixed.table.project(np.r_[np.zeros(len(mixed.shared)), _start(both, reward_scale(bound))])
     best = by_quadrature(profiles, mixed, float(likelihood.observations.weight.sum()), start, NODES[2], None)
-    error = np.sqrt(uncertainty(best.objective, best.full).covariance[-1, -1])
-    twist = float(np.clip(best.full[-1], -MOST_TWISTED, MOST_TWISTED))
-    low, high = np.tanh([twist - NORMAL_95 * error, twist + NORMAL_95 * error])
-    found = {"estimate": float(np.tanh(twist)), "ci_low": float(low), "ci_high": float(high)}
+    low, high = _ends(best, mixed)
+    found = {"estimate": _correlation(best.full[-1]), "ci_low": low, "ci_high": high}
     return found, np.exp(mixed.split(best.full)[2][:2])
+
+
+def _start(both: Real, middle: float) -> Real:
+    """Return means, log standard deviations and a correlation [5] near those of points [n, 2], some or all of them nan.
+
+    Args:
+        both: everybody's own log temperatures.
+        middle: log temperature to start from where nobody has one.
+    """
+    found = []
+    for points in both.T:
+        inner = points[np.isfinite(points)]
+        spread = inner.std() if len(inner) > 1 else 0.0
+        found.append((inner.mean() if len(inner) else middle, max(spread, _SMALLEST_START)))
+    means, spreads = np.array(found).T
+    start: Real = np.r_[means, np.log(spreads), _SOME_CORRELATION]
+    return start
+
+
+def _correlation(twist: float) -> float:
+    """Return a correlation of its inverse hyperbolic tangent; beyond some size of that it is as good as 1, or -1."""
+    return float(np.sign(twist) if abs(twist) >= MOST_TWISTED else np.tanh(twist))
+
+
+def _ends(best: PopulationMaximum, mixed: Mixed) -> tuple[float, float]:
+    """Return a 95 % interval of the correlation: of its likelihood, where it has no curvature at the maximum."""
+    twist = float(best.full[-1])
+    variance = float(uncertainty(best.objective, best.full).covariance[-1, -1])
+    if abs(twist) < MOST_TWISTED and 0 < variance < np.inf:
+        half = NORMAL_95 * np.sqrt(variance)
+        return _correlation(twist - half), _correlation(twist + half)
+    twist = float(np.clip(twist, -MOST_TWISTED, MOST_TWISTED))
+    place = np.arange(len(best.full)) == len(best.full) - 1
+    top = float(best.objective.by_person(best.full).sum())
+
+    def deviance(value: float) -> float:
+        """Return by how much all else falls short when the correlation is held, less what an interval allows."""
+        held = np.where(place, value, best.full)
+        objective = best.objective
+        again = by_quadrature(objective.profiles, mixed.holding(place, held), objective.decisions, held, NODES[2], None)
+        return float(2 * (top - again.objective.by_person(again.full).sum()) - chi2.ppf(0.95, 1))
+
+    def end(limit: float) -> float:
+        return limit if twist == limit or deviance(limit) <= 0 else brentq(deviance, twist, limit, xtol=_CLOSE)
+
+    return _correlation(end(-MOST_TWISTED)), _correlation(end(MOST_TWISTED))
 
 
 def _icc(both: Real) -> dict[str, object]:
@@ -159,12 +208,14 @@ def _split_half(hypothesis: SoftOptimalModel, sessions: Sessions, place: int) ->
         return {"num_people": len(pairs)}
     between = float(np.corrcoef(pairs.T)[0, 1])
     ends = np.tanh(np.arctanh(between) + NORMAL_95 / np.sqrt(max(len(pairs) - 3, 1)) * np.array([-1.0, 1.0]))
-    estimate, low, high = (2 * r / (1 + r) for r in (between, *ends))
+    estimate, low, high = (2 * r / (1 + abs(r)) for r in (between, *ends))
     return {"estimate": estimate, "ci_low": low, "ci_high": high, "num_people": len(pairs)}
 
 
 def _ceiling(sds: Real, errors: Real) -> dict[str, object]:
     """Return the correlation that estimates with these standard errors [n, 2] show of people who do not change."""
+    if not len(errors):
+        return {"measure": "ceiling", "num_people": 0}
     share = sds**2 / (sds**2 + (errors**2).mean(axis=0))
     return {"measure": "ceiling", "estimate": float(np.sqrt(share.prod())), "num_people": len(errors)}
 
@@ -179,8 +230,13 @@ def _meaning(measure: str) -> str:
     }[measure]
 
 
-def _notes(sessions: Sessions, kept: npt.NDArray[np.bool_]) -> list[str]:
+def _notes(sessions: Sessions, kept: npt.NDArray[np.bool_], correlation: dict[str, float]) -> list[str]:
     notes = []
+    if abs(correlation["estimate"]) == 1:
+        notes.append(
+            f"model_correlation is at its edge, {correlation['estimate']:+.0f}: what the data tell of it is its "
+            f"interval, {correlation['ci_low']:.2f} to {correlation['ci_high']:.2f}"
+        )
     if sessions.once:
         notes.append(
             f"{len(sessions.once)} people were met in one session only and are left out: {shortlist(sessions.once)}"

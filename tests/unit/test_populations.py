@@ -216,6 +216,20 @@ def test_the_joint_model_finds_the_correlation_of_two_sessions(correlation: floa
         assert table.loc[f"split_half_{session}", "estimate"] > correlation  # nobody changes within a session
 
 
+@pytest.mark.slow
+def test_a_correlation_that_the_data_do_not_tell_has_an_interval_that_says_so() -> None:
+    log = sessions(0.5, people=5, decisions=6)
+    first = np.zeros(len(log), dtype=bool)
+    first[np.unique(log.episode, return_index=True)[1]] = True
+    once = log.select((log.frame["session"].to_numpy() == 1) | first)
+    table = hs.reliability(hs.fit(MODEL, log), once)
+    found = table.loc["model_correlation"]
+    assert found["ci_high"] - found["ci_low"] > 1
+    for end in ("ci_low", "estimate", "ci_high"):
+        assert table[end].dropna().between(-1, 1).all()
+    assert any("at its edge" in note for note in table.attrs["notes"]) == (abs(found["estimate"]) == 1)
+
+
 def test_reliability_asks_for_two_sessions(log: hs.BehaviorLog) -> None:
     fit = hs.fit(MODEL, log)
     with pytest.raises(hs.errors.UsageError, match="no column 'session'"):
