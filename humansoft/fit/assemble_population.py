@@ -10,12 +10,13 @@ import torch
 from humansoft.data.log import BehaviorLog
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import is_optimum, lapse_note, num_decisions, training_data, versions
-from humansoft.fit.deviations import Posterior, joint
+from humansoft.fit.deviations import Posterior
 from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.likelihood import AbstractLikelihood
-from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective, small_steps
+from humansoft.fit.marginal import PopulationObjective, small_steps
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.people_posterior import PeoplePosterior
 from humansoft.fit.people_vector import own_places, people_covariance, people_vectors
 from humansoft.fit.population import Integration, Population
 from humansoft.fit.population_maximum import IMPRECISE, PopulationMaximum
@@ -26,9 +27,6 @@ from humansoft.model import SoftOptimalModel
 from humansoft.temperature import Temperature
 
 Real = npt.NDArray[np.float64]
-
-_GRID, _WIDTH = 161, 9.0  # points and half width (in standard deviations) of the grid for a person's interval
-_TAIL = 0.025
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +77,12 @@ def assemble_population(
     mixed = objective.mixed
     found = uncertainty(objective, full) if known is None else Uncertainty.of(known)
     uncertain = found.covariance
-    posterior = objective.posterior(full)
-    assert posterior is not None, "the maximum is feasible"
-    shared, own = mixed.split(full)[0], mixed.own(full, posterior.mean[:, None])[None, :, 0]
-    person = people_vectors(likelihood.model, likelihood.start().numpy(), shared, own)[0]
-    covariance = _people_covariance(likelihood.model, objective, full, posterior, uncertain)
     table = population_params(objective, full, found) if known is None else known.params
-    params = _params(likelihood.model, objective, full, person, covariance, posterior, table)
+    posterior = PeoplePosterior.of(objective, full, table)
+    shared, own = mixed.split(full)[0], mixed.own(full, posterior.moments.mean[:, None])[None, :, 0]
+    person = people_vectors(likelihood.model, likelihood.start().numpy(), shared, own)[0]
+    covariance = _people_covariance(likelihood.model, objective, full, posterior.moments, uncertain)
+    params = _params(likelihood.model, objective, person, covariance, posterior, table)
     settled = best.settled if integration == "laplace" or known is not None else is_optimum(objective, full)
     population = Population(
         params=table,
@@ -164,10 +161,9 @@ def _movement(objective: PopulationObjective, full: Real) -> Real:
 def _params(
     model: SoftOptimalModel,
     objective: PopulationObjective,
-    full: Real,
     person: Real,
     covariance: BlockCovariance,
-    posterior: Posterior,
+    posterior: PeoplePosterior,
     population: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return the table of the model of people; what they share is what the population's table says."""
@@ -175,11 +171,11 @@ def _params(
     fixed = ~table.free
     errors = np.where(fixed, np.nan, np.sqrt(np.maximum(covariance.variances(), 0.0)))
     low, high = person - NORMAL_95 * errors, person + NORMAL_95 * errors
-    if objective.mixed.num_deviations == 1 and isinstance(objective, MarginalLikelihood):
+    if posterior.tails is not None:
         place = own_places(model)[:, objective.mixed.deviating[0]]
-        spread = errors[place] / np.sqrt(posterior.covariance[:, 0, 0])  # what is not known of the population widens it
-        below, above = _tails(objective, full, posterior)
-        low[place], high[place] = person[place] + spread * below, person[place] + spread * above
+        # What is not known of the population widens them.
+        spread = errors[place] / np.sqrt(posterior.moments.covariance[:, 0, 0])
+        low[place], high[place] = person[place] + (spread[:, None] * posterior.tails).T
     shared = population.iloc[: len(table.shared_places)]
     for column, name in ((errors, "std_error"), (low, "ci_low"), (high, "ci_high")):
         column[table.shared_places] = shared[name]
@@ -204,21 +200,6 @@ def _boundaries(low: Real, high: Real) -> list[str]:
     return [kinds[pair] for pair in zip(np.isneginf(low).tolist(), np.isposinf(high).tolist(), strict=True)]
 
 
-def _tails(objective: MarginalLikelihood, full: Real, posterior: Posterior) -> tuple[Real, Real]:
-    """Return where the central 95 % of each posterior deviation end, from its mean [B].
-
-    Few decisions make it lopsided: somebody who never erred may be much colder than the mean, but hardly hotter.
-    """
-    steps = np.linspace(-_WIDTH, _WIDTH, _GRID)
-    apart = np.sqrt(posterior.covariance[:, 0, 0])[:, None] * steps
-    height = joint(objective.profiles, objective.mixed, full, (posterior.mean + apart)[:, :, None])
-    mass = np.exp(height - height.max(axis=1, keepdims=True))
-    below = np.cumsum((mass[:, 1:] + mass[:, :-1]) / 2, axis=1)
-    below = np.hstack([np.zeros((len(below), 1)), below]) / below[:, -1:]
-    ends = [[np.interp(tail, b, a) for b, a in zip(below, apart, strict=True)] for tail in (_TAIL, 1 - _TAIL)]
-    return np.array(ends[0]), np.array(ends[1])
-
-
 def _notes(population: Population, mixed: Mixed) -> list[str]:
     notes = []
     if population.integration == "none":
@@ -241,7 +222,8 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
         )
     notes += [
         f"people do not differ in {row.name if row.label is None else row.label} by anything that can be seen: their "
-        "standard deviation is estimated as 0"
+        "standard deviation is estimated as 0. Each is seen through all that are still likely, up to the end of its "
+        "interval: estimates and intervals say how far apart they may be"
         for row in mixed.spread
         if float(population.sd.get(row.label, 1.0)) == 0.0
     ]

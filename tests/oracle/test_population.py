@@ -1,10 +1,11 @@
 """Population models against enumeration: integrals by brute force, derivatives by differences, known limits."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 import humansoft as hs
 from humansoft.fit.abstract_profiles import Profiles
@@ -13,6 +14,7 @@ from humansoft.fit.hierarchical import mixed_of
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.people_posterior import PeoplePosterior
 from humansoft.fit.population_maximum import at_known
 from humansoft.fit.profiles import PersonProfiles, profiles_of
 from tests.oracle.populations import CORRIDOR, POPULATION, STEP, choices_of_people, mean_of_all, with_group
@@ -62,6 +64,38 @@ def test_new_people_of_a_wide_population_are_integrated_with_enough_nodes(log: h
     assert np.abs(marginal(profiles, mixed, full).by_person(full) - exact).max() > 0.01  # who never erred
     found = at_known(profiles, mixed, 1.0, full, 15)
     np.testing.assert_allclose(found.objective.by_person(full), exact, atol=3e-3)
+
+
+def test_people_who_may_not_differ_are_seen_through_every_spread_that_is_likely(log: hs.BehaviorLog) -> None:
+    profiles, mixed = parts(log, STEP, hs.PerSubject())
+    full, highest = np.array([-1.0, -0.3, np.log(1e-8)]), 0.5
+    table = pd.DataFrame({"ci_high": [0.0, 0.0, highest]})
+    found = PeoplePosterior.of(marginal(profiles, mixed, full), full, table)
+    deviation, spread = np.linspace(-6.0, 6.0, 4001), np.linspace(1e-3, 2 * highest, 300)
+    likely = np.exp(profiles.value(np.array([-1.0]), np.tile(-0.3 + deviation, (10, 1))[:, :, None]))
+    joint = likely[:, None, :] * norm.pdf(deviation, scale=spread[:, None])
+    given = joint / joint.sum(axis=2, keepdims=True)
+    weight = np.exp(-chi2.ppf(0.95, 1) / 2 * (spread / highest) ** 2)
+    density = np.einsum("s,bsq->bq", weight / weight.sum(), given)
+    mean = density @ deviation
+    np.testing.assert_allclose(found.moments.mean[:, 0], mean, atol=2e-3)
+    np.testing.assert_allclose(found.moments.covariance[:, 0, 0], density @ deviation**2 - mean**2, rtol=0.02)
+    below = np.cumsum(density, axis=1)
+    ends = [[np.interp(q, b, deviation) for q in (0.025, 0.975)] for b in below]
+    assert found.tails is not None
+    np.testing.assert_allclose(mean[:, None] + found.tails, ends, atol=0.01)
+
+
+def test_intervals_of_people_who_may_not_differ_allow_that_they_do() -> None:
+    alike = choices_of_people(8, 12, seed=2, sd=0.0)
+    fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerSubject()), alike, method="hierarchical")
+    assert fit.population is not None
+    assert fit.population.sd["log_temperature"] == 0
+    own = fit.params.loc[["log_temperature"]]
+    mean = fit.population.params.loc["log_temperature"].iloc[0]
+    assert ((own["ci_high"] - own["ci_low"]) > 1.1 * (mean["ci_high"] - mean["ci_low"])).all()
+    assert own["estimate"].nunique() > 1
+    assert any("up to the end of its interval" in note for note in fit.notes)
 
 
 def test_profiles_are_the_likelihood_of_each_person(log: hs.BehaviorLog) -> None:
