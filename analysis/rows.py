@@ -126,7 +126,7 @@ def finish(rows: list[dict[str, object]], file: Path | None) -> NoReturn:
 
 def _table(rows: list[Row]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True)
+    table.add_column("name", overflow="fold")  # where it is tight, names are broken, and no number is cut
     for title in ("reference", "value", "difference", "tolerance", ""):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:

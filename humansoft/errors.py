@@ -38,6 +38,10 @@ class SolveError(HumansoftError, RuntimeError):
     """The soft Bellman equation has no finite solution, or none was reached."""
 
 
+class SolveWarning(UserWarning):
+    """A policy was learned, but it is not near the solution of the soft Bellman equation."""
+
+
 class WorldError(HumansoftError, RuntimeError):
     """An environment that was acted in gave something that nobody can learn from."""
 

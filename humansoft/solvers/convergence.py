@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
+from humansoft.solvers.bellman import action_value, policy_of, soft_value
 from humansoft.solvers.linear_system import LinearSystem
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import SolveStatus
 
 _EPS = torch.finfo(torch.float64).eps
+_UNSETTLED = 0.25  # total variation of a policy, in any state
 _ENDLESS = 1e12  # a policy that takes this many steps to end is one that never does, but for rounding
 
 
@@ -29,6 +31,31 @@ def diverged(value: Tensor, temperature: Tensor) -> bool:
 def failure(problem: Problem) -> SolveStatus:
     """Return what it means that no solution was found."""
     return SolveStatus.INFEASIBLE if problem.discount == 1 else SolveStatus.MAX_STEPS
+
+
+def learned_status(
+    problem: Problem, reward: Tensor, value: Tensor, q: Tensor, planning: Tensor, temperature: Tensor
+) -> tuple[SolveStatus, float]:
+    """Return how near a solution is what was learned from samples, and its residual.
+
+    Unlike the residual, which is in units of the temperature, the change of the policy by one exact backup says
+    whether people would act differently.
+
+    Args:
+        problem: the decision process.
+        reward: [M, A].
+        value: [M] learned V.
+        q: [M, A] learned Q.
+        planning: [M] temperature of planning, 0 for the hard maximum.
+        temperature: [M] temperature of acting, above 0.
+    """
+    better = action_value(problem, reward, value)
+    residual = scaled(soft_value(better, problem.log_prior, planning) - value, value, temperature)
+    if diverged(value, temperature):
+        return failure(problem), residual
+    chances = [policy_of(table, problem.log_prior, temperature) for table in (q, better)]
+    change = 0.5 * (chances[0] - chances[1]).abs().sum(dim=-1)
+    return (SolveStatus.UNSETTLED if bool((change > _UNSETTLED).any()) else SolveStatus.LEARNED), residual
 
 
 def settled(problem: Problem, system: LinearSystem) -> SolveStatus:

@@ -1,8 +1,9 @@
 """What to say where the soft Bellman equation has no solution, and up to which temperature it has one."""
 
+import warnings
 from collections.abc import Callable
 
-from humansoft.errors import SolveError
+from humansoft.errors import SolveError, SolveWarning
 from humansoft.solvers.solution import SolveStatus
 
 
@@ -14,9 +15,14 @@ def require_solved(status: SolveStatus, temperature: float, is_feasible: Callabl
         temperature: the highest temperature of the people.
         is_feasible: whether there is a solution when that temperature (and all others in proportion) is another one.
 
+    Warns:
+        SolveWarning: there is a policy, but it is not near the solution.
+
     Raises:
         SolveError: there is no solution.
     """
+    if status is SolveStatus.UNSETTLED:
+        warnings.warn(status.value, SolveWarning, stacklevel=2)
     if status.is_usable:
         return
     message = status.value

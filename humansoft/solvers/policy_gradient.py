@@ -12,15 +12,14 @@ from torch import Tensor
 from humansoft.errors import ModelError, Problems
 from humansoft.solvers.advantages import Rollout, advantages
 from humansoft.solvers.baseline import BaselineNetwork, BaselineTable
-from humansoft.solvers.bellman import action_value, soft_value
 from humansoft.solvers.box_scores import NormalNetwork
-from humansoft.solvers.convergence import diverged, failure, scaled
+from humansoft.solvers.convergence import learned_status
 from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable, RobbinsMonro
-from humansoft.solvers.solution import Outcome, SolveStatus
+from humansoft.solvers.solution import Outcome
 from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
 
@@ -138,9 +137,8 @@ class PolicyGradient:
             given = (problem.log_prior, learner.score_unit(temperature), learner.generator)
             gain = temperature[:, None] * (actor.distribution(every, *given).log_policy - problem.log_prior)
         q = torch.where(problem.playable, value[:, None] + gain, 0.0)
-        backup = soft_value(action_value(problem, reward, value), problem.log_prior, temperature)
-        status = failure(problem) if diverged(value, temperature) else SolveStatus.LEARNED
-        return Outcome(value, status, self.num_steps, scaled(backup - value, value, temperature), q=q)
+        status, residual = learned_status(problem, reward, value, q, temperature, temperature)
+        return Outcome(value, status, self.num_steps, residual, q=q)
 
 
 def _tables(num_states: int, num_actions: int) -> tuple[QTable, BaselineTable]:

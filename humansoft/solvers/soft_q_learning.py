@@ -9,16 +9,16 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from humansoft.errors import ModelError, Problems
-from humansoft.solvers.bellman import action_value, policy_of, soft_value
+from humansoft.solvers.bellman import policy_of, soft_value
 from humansoft.solvers.box_scores import BoxQ
-from humansoft.solvers.convergence import diverged, failure, scaled
+from humansoft.solvers.convergence import learned_status
 from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
 from humansoft.solvers.replay import Replay
-from humansoft.solvers.solution import Outcome, SolveStatus
+from humansoft.solvers.solution import Outcome
 from humansoft.solvers.temperature_range import RangeWorld
 from humansoft.solvers.world import AbstractWorld, SampledProblem, Step
 
@@ -142,9 +142,7 @@ class SoftQLearning:
         value = soft_value(learned, problem.log_prior, planning)
         learned = learned - self.inertia * (learned - value[:, None])
         plain = (1 - self.inertia) * planning
-        backup = soft_value(action_value(problem, reward, value), problem.log_prior, plain)
-        residual = scaled(backup - value, value, temperature)
-        status = failure(problem) if diverged(value, temperature) else SolveStatus.LEARNED
+        status, residual = learned_status(problem, reward, value, learned, plain, temperature)
         return Outcome(value, status, self.num_steps, residual, q=learned)
 
 

@@ -17,6 +17,11 @@ class SolveStatus(enum.Enum):
 
     CONVERGED = "The soft Bellman equation is solved."
     LEARNED = "The policy was learned from samples: it is near the solution, and nearer the more samples are drawn."
+    UNSETTLED = (
+        "The policy was learned from samples and is not near the solution yet: one exact step towards it changes what "
+        "is done in some state by more than a quarter. Give the solver more num_steps or num_walkers, or use an exact "
+        "one."
+    )
     MAX_STEPS = (
         "The solver stopped at its step limit before the soft Bellman equation was solved; raise max_steps, "
         "or lower the discount."
@@ -34,7 +39,7 @@ class SolveStatus(enum.Enum):
     @property
     def is_usable(self) -> bool:
         """Whether there is a policy, solved for or learned."""
-        return self in (SolveStatus.CONVERGED, SolveStatus.LEARNED)
+        return self in (SolveStatus.CONVERGED, SolveStatus.LEARNED, SolveStatus.UNSETTLED)
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,14 @@ def test_a_model_that_learns_by_it_scores_and_simulates() -> None:
     assert hs.simulate(fitted, 5, seed=3) == hs.simulate(fitted, 5, seed=3)
 
 
+def test_a_policy_that_is_not_near_the_solution_says_so() -> None:
+    task = hs.Task.grid("S....\n.###.\n..#..\n#...G", discount=0.95)
+    few = hs.PolicyGradient(num_steps=2, num_walkers=64)
+    with pytest.warns(hs.errors.SolveWarning, match="not near the solution yet: .* more num_steps"):
+        policy = hs.plan(task, {"step": -1.0, "goal": 2.0}, temperature=0.01, solver=few)
+    assert policy.solution.status is SolveStatus.UNSETTLED
+
+
 def test_hard_planners_and_horizons_are_refused() -> None:
     task = hs.Task.grid("S.G\n...", discount=0.9, horizon=5)
     with pytest.raises(hs.errors.ModelError, match="without a horizon"):
