@@ -16,18 +16,17 @@ from safetensors.torch import load_file, save_file
 from humansoft.codebook import Labels
 from humansoft.data.log import Columns
 from humansoft.errors import Problems, RunError
-from humansoft.fit.packing import deep, flat, pack, unpack
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.stored_covariances import covariance_tensors, read_covariances
 from humansoft.fit.stored_parts import choice_of, choice_record, reward_of, reward_record, reward_tensors
 from humansoft.fit.stored_population import population_tables, population_tensors, read_population
 from humansoft.fit.stored_posterior import read_posterior, write_posterior
 from humansoft.model import SoftOptimalModel
+from humansoft.packing import deep, flat, pack, unpack
 from humansoft.parameters import Parameter, Parameters
 from humansoft.solvers.exact import SAMPLED_SOLVERS
-from humansoft.tasks.goals import Goals
+from humansoft.tasks.storage import task_of, task_record, task_tensors
 from humansoft.tasks.task import Task
-from humansoft.tasks.transitions import Transitions
 from humansoft.temperature import PerSubject, temperature_of, temperature_record
 
 FORMAT = 3
@@ -117,7 +116,7 @@ def _record(fit: Fit) -> dict[str, Any]:
         "aic": fit.aic,
         "bic": fit.bic,
         "model": _model_record(model),
-        "task": _task_record(model.task),
+        "task": task_record(model.task),
         "training": {
             "columns": dataclasses.asdict(fit.training.columns),
             "dataset": fit.training.dataset,
@@ -144,18 +143,6 @@ def _model_record(model: SoftOptimalModel) -> dict[str, Any]:
     }
 
 
-def _task_record(task: Task) -> dict[str, Any]:
-    return {
-        "states": pack((task.states if task.goals is None else task.goals.links).values),
-        "actions": pack(task.actions.values),
-        "contexts": pack(task.contexts.values),
-        "feature_units": task.feature_units,
-        "discount": task.discount,
-        "horizon": task.horizon,
-        "exact": task.exact,
-    }
-
-
 def _verify(path: Path, record: Mapping[str, Any]) -> None:
     with Problems(f"the run {path}", RunError) as problems:
         if record.get("format") != FORMAT:
@@ -172,7 +159,7 @@ def _verify(path: Path, record: Mapping[str, Any]) -> None:
 
 def _read(path: Path, record: dict[str, Any]) -> Fit:
     tensors = load_file(path / "tensors.safetensors")
-    model = _model(record["model"], _task(record["task"], tensors), tensors)
+    model = _model(record["model"], task_of(record["task"], tensors), tensors)
     tables = {p.stem: pd.read_parquet(p) for p in path.glob("*.parquet")}
     params = deep(tables["params"], ["name", "label"])
     given: dict[str, Any] = record["training"]["columns"]
@@ -204,23 +191,12 @@ def _read(path: Path, record: dict[str, Any]) -> Fit:
 
 
 def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
-    task = model.task
     tensors = {
-        "task.successors": task.transitions.successors,
-        "task.probabilities": task.transitions.probabilities,
-        "task.available": task.available,
-        "task.terminal": task.terminal,
-        "task.features": task.features,
-        "task.context": task.context,
+        **task_tensors(model.task),
         "model.log_temperature": model.log_temperature.detach(),
         "model.group_of_subject": torch.from_numpy(model.group_of_subject),
         **reward_tensors(model.reward),
     }
-    if task.goals is not None:
-        places = {name: getattr(task.goals, name) for name in ("target", "start", "end", "slot")}
-        tensors |= {f"task.{name}": torch.from_numpy(place) for name, place in places.items()}
-    if task.initial is not None:
-        tensors["task.initial"] = task.initial
     if model.prior is not None:
         tensors["model.prior"] = model.prior
     if model.choice:
@@ -228,29 +204,6 @@ def _tensors(model: SoftOptimalModel) -> dict[str, torch.Tensor]:
     if model.table.mean_zero is not None:
         tensors["model.mean_zero"] = torch.from_numpy(model.table.mean_zero)
     return {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-
-
-def _task(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Task:
-    goals = None
-    if "task.target" in tensors:
-        links = Labels("link", unpack(record["states"]))
-        goals = Goals(links, *(tensors[f"task.{name}"].numpy() for name in ("target", "start", "end", "slot")))
-    return Task(
-        states=Labels("state", unpack(record["states"])) if goals is None else goals.states,
-        actions=Labels("action", unpack(record["actions"])),
-        transitions=Transitions(tensors["task.successors"], tensors["task.probabilities"]),
-        available=tensors["task.available"],
-        terminal=tensors["task.terminal"],
-        features=tensors["task.features"],
-        feature_units=record["feature_units"],
-        discount=record["discount"],
-        horizon=record["horizon"],
-        initial=tensors.get("task.initial"),
-        context=tensors["task.context"],
-        contexts=Labels("context", unpack(record["contexts"])),
-        exact=record["exact"],
-        goals=goals,
-    )
 
 
 def _model(record: Mapping[str, Any], task: Task, tensors: Mapping[str, torch.Tensor]) -> SoftOptimalModel:

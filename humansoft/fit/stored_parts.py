@@ -7,7 +7,7 @@ from torch import Tensor
 
 from humansoft.choice import ActionBias, ChoiceTerm, Lapse, Stickiness
 from humansoft.errors import RunError
-from humansoft.fit.packing import pack, unpack
+from humansoft.packing import pack, unpack
 from humansoft.rewards.base import AbstractReward
 from humansoft.rewards.known import KnownReward
 from humansoft.rewards.linear import LinearReward

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from humansoft.fit.packing import deep, flat
 from humansoft.fit.population import Population
+from humansoft.packing import deep, flat
 from humansoft.temperature import temperature_of
 
 
