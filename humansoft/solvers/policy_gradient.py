@@ -34,8 +34,9 @@ class PolicyGradient:
     r"""Options of the policy gradient.
 
     In a table the gradient is the natural one, which moves the score of each action by its mean advantage; taken
-    in full and exactly, that is soft policy iteration. For networks it is the ordinary one, with clipped ratios when
-    it goes through a rollout more than once.
+    in full and exactly, that is soft policy iteration. It is taken once a rollout: those advantages are of the policy
+    that acted, and a second step would overshoot. For networks it is the ordinary one, with clipped ratios when it
+    goes through a rollout more than once.
 
     Attributes:
         num_steps: rollouts, each followed by learning from it.
@@ -43,7 +44,8 @@ class PolicyGradient:
         rollout: decisions of each walker in a rollout.
         trace: 0 to 1, how far rewards are followed before the baseline stands for what comes (lambda of
             generalised advantages; at 1, to the end of the rollout).
-        num_passes: how often each rollout is gone through.
+        num_passes: how often each rollout is gone through; the natural gradient of a table has no use for more than
+            once, and goes through it once whatever is said here.
         batch_size: decisions of a minibatch of a network.
         clip: largest change of the ratio of new to old probability that is rewarded.
         anneal: share of training over which the temperature falls to 0 in a straight line; 0 keeps it.
@@ -205,7 +207,7 @@ class PolicyGradientLearner(AbstractLearner):
         steps = self._rolled_out()
         rollout = self._judged(steps)
         self.critic.expect(rollout.target)
-        for _ in range(self.options.num_passes):
+        for _ in range(1 if self.natural else self.options.num_passes):
             for batch in self._batches(rollout):
                 minimise(self.loss(batch))
         self._move_temperature(rollout)
