@@ -1,6 +1,5 @@
 """Entropy-regularised policy gradient: an ordinary one, whose reward is r - temperature * log(pi / prior)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -18,6 +17,7 @@ from humansoft.solvers.convergence import diverged, failure, scaled
 from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
+from humansoft.solvers.option_checks import is_number, require_above_0, require_layers, require_share, require_whole
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable, RobbinsMonro
 from humansoft.solvers.solution import Outcome, SolveStatus
@@ -83,17 +83,13 @@ class PolicyGradient:
     def __post_init__(self) -> None:
         """Refuse what cannot be done, all of it at once."""
         with Problems("PolicyGradient", ModelError) as problems:
-            for name in ("num_steps", "num_walkers", "rollout", "num_passes", "batch_size"):
-                if getattr(self, name) < 1:
-                    problems.add(f"{name}={getattr(self, name)}; it must be at least 1")
-            for name in ("trace", "anneal"):
-                if not 0 <= getattr(self, name) <= 1:
-                    problems.add(f"{name}={getattr(self, name)}; it lies between 0 and 1")
-            for name in ("clip", "learning_rate", "temperature_rate"):
-                if not getattr(self, name) > 0:
-                    problems.add(f"{name}={getattr(self, name)}; it must be above 0")
-            if self.target_entropy is not None and not math.isfinite(self.target_entropy):
-                problems.add(f"target_entropy={self.target_entropy}; it must be a finite number, or None")
+            require_whole(self, ("num_steps", "num_walkers", "rollout", "num_passes", "batch_size"), 1, problems)
+            require_whole(self, ("seed",), 0, problems)
+            require_share(self, ("trace", "anneal"), problems)
+            require_above_0(self, ("clip", "learning_rate", "temperature_rate"), problems)
+            require_layers(self.hidden, problems)
+            if self.target_entropy is not None and not is_number(self.target_entropy):
+                problems.add(f"target_entropy={self.target_entropy!r}; it must be a finite number, or None")
             if self.target_entropy is not None and self.anneal:
                 problems.add("anneal and target_entropy both say how the temperature moves; give one of them")
 
