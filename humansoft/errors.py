@@ -39,7 +39,7 @@ class SolveError(HumansoftError, RuntimeError):
 
 
 class WorldError(HumansoftError, RuntimeError):
-    """An environment that was acted in gave something that nobody can learn from."""
+    """An environment that was acted in failed, or gave something that nobody can learn from."""
 
 
 class NotConvergedError(HumansoftError, RuntimeError):

@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Self
 
 from humansoft.errors import ModelError, NotAvailableError, RunError
 from humansoft.solvers.environment_policy import EnvironmentPolicy
+from humansoft.solvers.option_checks import is_number
 from humansoft.solvers.policy_files import read_policy, write_policy
 from humansoft.solvers.q_functions import AbstractScores
 from humansoft.solvers.temperature_range import AtTemperature
@@ -46,9 +47,9 @@ class TemperaturePolicy:
         Raises:
             ModelError: nobody of this temperature was seen in training.
         """
-        if not self.low <= temperature <= self.high:
+        if not (is_number(temperature) and self.low <= temperature <= self.high):
             raise ModelError(
-                f"temperature={temperature}; the policies in {self.env_id} were learned for temperatures from "
+                f"temperature={temperature!r}; the policies in {self.env_id} were learned for temperatures from "
                 f"{self.low} to {self.high}: ask within, or learn for a wider range"
             )
         scores = AtTemperature(self.network, temperature, self.num_states)

@@ -218,7 +218,7 @@ class Numbered(Ring):
     @property
     def P(self) -> dict[int, Any]:  # noqa: N802 - Gymnasium's name
         """The transition table."""
-        inner = {s: {a: [(1.0, min(s + a, 4), float(s + a == 4) - 0.1, s + a == 4)] for a in (0, 1)} for s in range(5)}
+        inner = {s: {a: [(1.0, min(s + a, 4), float(s + a == 4) - 0.1, s + a >= 4)] for a in (0, 1)} for s in range(5)}
         return {
             s + 3: {a - 1: [(p, n + 3, r, done) for p, n, r, done in entries] for a, entries in acts.items()}
             for s, acts in inner.items()

@@ -111,6 +111,7 @@ def test_a_policy_of_no_temperature_says_how_to_choose_one() -> None:
             getattr(policy, asked)([0])
 
 
-def test_nobody_outside_the_range_was_seen() -> None:
+@pytest.mark.parametrize("temperature", [20.0, float("nan"), "hot", None])
+def test_nobody_outside_the_range_was_seen(temperature: Any) -> None:  # noqa: ANN401
     with pytest.raises(hs.errors.ModelError, match=r"from 0.1 to 10.0: ask within"):
-        learned().at(20.0)
+        learned().at(temperature)

@@ -22,7 +22,8 @@ def few(num_steps: int = 10) -> hs.SoftQLearning:
 
 def learned(**changes: Any) -> hs.EnvironmentPolicy:  # noqa: ANN401
     given = {"temperature": 0.5, "seed": 1, "solver": few(), "num_epochs": 2}
-    return hs.plan_in(LAKE, **{**given, **changes})
+    policy: hs.EnvironmentPolicy = hs.plan_in(LAKE, **{**given, **changes})
+    return policy
 
 
 def trainer(**changes: Any) -> pl.Trainer:  # noqa: ANN401
