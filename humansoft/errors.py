@@ -43,7 +43,7 @@ class SolveWarning(UserWarning):
 
 
 class WorldError(HumansoftError, RuntimeError):
-    """An environment that was acted in gave something that nobody can learn from."""
+    """An environment that was acted in failed, or gave something that nobody can learn from."""
 
 
 class NotConvergedError(HumansoftError, RuntimeError):

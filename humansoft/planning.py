@@ -19,6 +19,7 @@ from humansoft.rewards.linear import LinearReward
 from humansoft.solvers.environment_policy import EnvironmentPolicy
 from humansoft.solvers.exact import SAMPLED_SOLVERS, SampledSolver, Solver
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
+from humansoft.solvers.option_checks import is_number, is_whole
 from humansoft.solvers.policy import Policy
 from humansoft.solvers.temperature_policy import TemperaturePolicy
 from humansoft.solvers.temperature_range import RangeWorld
@@ -112,15 +113,17 @@ def plan_in(
         env_id: id of the environment; its actions are finitely many (Discrete) or continuous (a bounded Box).
         temperature: in units of the environment's reward; with the smallest and the largest of a range, one network
             learns the policies of all temperatures between them.
-        seed: same seed, same policy.
+        seed: same seed, same policy; at least 0.
         discount: weight of the next step's value.
         planner: "kl" or "entropy"; without a horizon and ends they differ by a constant only. Continuous actions
             are measured against the uniform density over their box ("kl"), or by volume in their own units.
         solver: "soft_q_learning", "policy_gradient", or options of either.
-        num_epochs: parts of the training; episodes longer than an epoch are never seen to their end.
+        num_epochs: parts of the training, as equal as they can be; episodes longer than an epoch are never seen to
+            their end.
         checkpoint: a folder for checkpoints; training goes on from one that is found there.
         progress: show return, entropy and temperature while it learns.
-        trainer: your own Lightning ``Trainer`` (devices, precision, loggers), instead of a quiet one on the CPU.
+        trainer: your own Lightning ``Trainer`` (devices, precision, loggers), instead of a quiet one on the CPU. Its
+            ``max_epochs`` has to be ``num_epochs``; with ``checkpoint``, it saves checkpoints there, too.
         **options: passed to the environment.
 
     Returns:
@@ -129,10 +132,13 @@ def plan_in(
 
     Raises:
         TaskError: no such environment, or actions or observations that cannot be handled.
-        ModelError: a temperature, discount or number that is not possible; all of them at once.
-        WorldError: the environment gave a reward or an observation that is not a finite number.
+        ModelError: a temperature, seed, discount, solver or number that is not possible; all of them at once; a trainer
+            that would train another number of epochs.
+        WorldError: the environment failed with an error of its own (its cause), or gave a reward or an observation
+            that is not a finite number, or an observation that is not in its space.
         SolveError: learning diverged.
-        RunError: the checkpoint belongs to another training.
+        RunError: the checkpoint is damaged or belongs to another training; options of the environment that cannot be
+            written into one.
 
     Example:
         >>> few = SAMPLED_SOLVERS["soft_q_learning"].for_environment(num_steps=100, warm_up=10)
@@ -142,42 +148,59 @@ def plan_in(
     """
     from humansoft.solvers.learner import PolicyLearner, run_training  # Lightning takes five seconds to import
 
-    _refuse_impossible(temperature, discount, planner, num_epochs, solver)
-    chosen = SAMPLED_SOLVERS[solver].for_environment() if isinstance(solver, str) else solver
-    chosen = dataclasses.replace(chosen, seed=seed)
-    one = 1.0 if isinstance(temperature, tuple) else temperature
-    world = GymnasiumWorld(env_id, chosen.num_walkers, discount, one, planner, options)
-    learner = chosen.learner_in(RangeWorld(world, *temperature) if isinstance(temperature, tuple) else world)
-    given = {"environment": env_id, "options": options, "temperature": temperature, "discount": discount}
+    _refuse_impossible(temperature, seed, discount, planner, num_epochs, solver)
+    asked = (temperature[0], temperature[1]) if isinstance(temperature, tuple | list) else temperature
+    chosen = dataclasses.replace(_options_of(solver), seed=seed)
+    world = GymnasiumWorld(
+        env_id, chosen.num_walkers, discount, 1.0 if isinstance(asked, tuple) else asked, planner, options
+    )
+    learner = chosen.learner_in(RangeWorld(world, *asked) if isinstance(asked, tuple) else world)
+    given = {"environment": env_id, "options": options, "temperature": asked, "discount": discount}
     identity = {**given, "planner": planner, "num_epochs": num_epochs, **dataclasses.asdict(chosen)}
-    module = PolicyLearner(learner, num_epochs, max(chosen.num_steps // num_epochs, 1), seed, identity)
+    module = PolicyLearner(learner, num_epochs, chosen.num_steps, seed, identity)
     run_training(module, None if checkpoint is None else Path(checkpoint), progress, trainer)
-    scores = learner.scores.cpu()
-    if not isinstance(temperature, tuple):
-        return EnvironmentPolicy(env_id, options, scores, learner.score_unit(temperature), seed)
+    scores, last = learner.scores.cpu(), (seed, world.first_state, world.first_action)
+    if not isinstance(asked, tuple):
+        return EnvironmentPolicy(env_id, options, scores, asked, learner.score_unit(asked), *last)
     unit = learner.score_unit(1.0) if learner.score_unit(2.0) != learner.score_unit(1.0) else None
-    return TemperaturePolicy(env_id, options, scores, world.num_states, *temperature, score_unit=unit, seed=seed)
+    return TemperaturePolicy(env_id, options, scores, world.num_states, *asked, unit, *last)
 
 
 def _refuse_impossible(
-    temperature: float | tuple[float, float],
-    discount: float,
+    temperature: Any,  # noqa: ANN401 - whatever a user gives
+    seed: Any,  # noqa: ANN401
+    discount: Any,  # noqa: ANN401
     planner: str,
-    num_epochs: int,
-    solver: SampledSolver | str,
+    num_epochs: Any,  # noqa: ANN401
+    solver: Any,  # noqa: ANN401
 ) -> None:
     """Refuse what cannot be learned, all of it at once."""
     with Problems("plan_in", ModelError) as problems:
-        ends = temperature if isinstance(temperature, tuple) else (temperature,)
-        if len(ends) > 2 or not all(end > 0 and np.isfinite(end) for end in ends):
-            problems.add(f"temperature={temperature}; it must be a finite number above 0, or the two ends of a range")
-        elif list(ends) != sorted(set(ends)) or not ends:
+        ends = list(temperature) if isinstance(temperature, tuple | list) else [temperature]
+        if len(ends) != 1 + isinstance(temperature, tuple | list) or not all(is_number(e) and e > 0 for e in ends):
+            problems.add(f"temperature={temperature!r}; it must be a finite number above 0, or the two ends of a range")
+        elif ends != sorted(set(ends)):
             problems.add(f"temperature={temperature}; a range goes from its smallest to its largest temperature")
-        if not 0 <= discount <= 1:
-            problems.add(f"discount={discount}; it lies between 0 and 1")
+        if not is_whole(seed, 0):
+            problems.add(f"seed={seed!r}; it must be a whole number of at least 0")
+        if not (is_number(discount) and 0 <= discount <= 1):
+            problems.add(f"discount={discount!r}; it lies between 0 and 1")
         if planner not in ("kl", "entropy"):
             problems.add(f"there is no planner {planner!r} here.{did_you_mean(planner, ['kl', 'entropy'])}")
-        if num_epochs < 1:
-            problems.add(f"num_epochs={num_epochs}; it must be at least 1")
+        if not is_whole(num_epochs, 1):
+            problems.add(f"num_epochs={num_epochs!r}; it must be a whole number of at least 1")
         if isinstance(solver, str) and solver not in SAMPLED_SOLVERS:
             problems.add(f"there is no solver {solver!r} here.{did_you_mean(solver, SAMPLED_SOLVERS)}")
+        elif isinstance(solver, type) and issubclass(solver, SampledSolver):
+            problems.add(f"solver={solver.__name__} is a class; give options, {solver.__name__}.for_environment()")
+        elif not isinstance(solver, str | SampledSolver):
+            problems.add(
+                f"solver={solver!r} does not learn from acting, and nothing else is possible in an environment; use "
+                "'soft_q_learning', 'policy_gradient', or options of either"
+            )
+        elif is_whole(num_epochs, 1) and num_epochs > (most := _options_of(solver).num_steps):
+            problems.add(f"num_epochs={num_epochs}; the solver's num_steps={most} cannot be divided among so many")
+
+
+def _options_of(solver: SampledSolver | str) -> SampledSolver:
+    return SAMPLED_SOLVERS[solver].for_environment() if isinstance(solver, str) else solver

@@ -1,7 +1,7 @@
 """Is a table readable as a log? Every column is looked at before anything is built from it."""
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,8 +81,10 @@ def check_columns(
             problems.add(f"column names {shortlist(doubled)} stand twice in the header; rename one")
 
 
-def check_values(used: pd.DataFrame, columns: Columns, name: str) -> None:
+def check_values(used: pd.DataFrame, columns: Columns, name: str, mixed: bool = False) -> None:
     """Refuse cells that cannot play their column's role: empty, of two types, infinite, negative.
+
+    States of two types are right where they are known to be (``mixed``): an end that a task has named "end of 3".
 
     Raises:
         LogError: all problems of all columns at once, each with its first rows.
@@ -91,22 +93,22 @@ def check_values(used: pd.DataFrame, columns: Columns, name: str) -> None:
     with Problems(name, LogError) as problems:
         for role, names in roles(columns).items():
             for column in names:
-                check_column(used[column], role, places, problems)
+                check_column(used[column], role, places, problems, mixed and role in ("state", "next_state"))
         if used[columns.action].isna().all():
             problems.add(f"column {columns.action!r} is empty in every row: all responses are missing")
 
 
-def check_column(values: "pd.Series[Any]", role: str, places: Places, problems: Problems) -> None:
+def check_column(values: "pd.Series[Any]", role: str, places: Places, problems: Problems, mixed: bool = False) -> None:
     """Note what is wrong with the entries of one column, given row by row or as distinct values."""
     if role in ("weight", "step"):
         _check_numbers(values, role, places, problems)
     elif role in ("terminated", "truncated"):
         _check_flags(values, role, places, problems)
     else:
-        _check_labels(values, role, places, problems)
+        _check_labels(values, role, places, problems, mixed)
 
 
-def _check_labels(values: "pd.Series[Any]", role: str, places: Places, problems: Problems) -> None:
+def _check_labels(values: "pd.Series[Any]", role: str, places: Places, problems: Problems, mixed: bool) -> None:
     what = f"column {values.name!r} ({role})"
     missing = values.isna().to_numpy()
     if missing.any() and role not in ("action", "next_state", "keep"):
@@ -124,11 +126,16 @@ def _check_labels(values: "pd.Series[Any]", role: str, places: Places, problems:
     if "list" in found:
         where = places.say(kinds == "list")
         problems.add(f"{what} holds lists or arrays in {where}; give each part a column of its own")
-    elif len(found) > 1:
+    elif len(found) > 1 and not mixed:
         odd = ~missing & (kinds != found[int(np.argmax(number))])
         problems.add(
             f"{what} mixes {' and '.join(found)}: {places.say(odd)} holds {_value_at(values, odd)}; use one type"
         )
+
+
+def mixes_types(labels: Iterable[Hashable]) -> bool:
+    """Return whether labels are of several types, such as numbers and text."""
+    return len({_kind(label) for label in labels}) > 1
 
 
 def _kind(value: object) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from humansoft._types import NONE
 from humansoft.codebook import Codebook, Codes, Labels, row_labels
-from humansoft.data.column_checks import check_columns, check_values, roles
+from humansoft.data.column_checks import check_columns, check_values, mixes_types, roles
 from humansoft.data.columns import Columns
 from humansoft.data.counted import count_log
 from humansoft.data.labelling import load_table, make_codebook, participants_table, whole_numbers
@@ -108,7 +108,7 @@ def build_log(
     """Check the columns of a table, encode them and sort them into a log (see :func:`read`)."""
     check_columns(list(frame.columns), columns, name, empty=frame.empty)
     used = _normalise(frame, columns)
-    check_values(used, columns, name)
+    check_values(used, columns, name, mixed=codebook is not None and mixes_types(codebook.states.values))
     labels = _labels(used, columns)
     found = {kind: labels[kind] for kind in ("subject", "action")}
     codebook = make_codebook(found | {"state": [*labels["state"], *labels["next_state"]]}, codebook)

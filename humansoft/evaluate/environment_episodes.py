@@ -13,6 +13,7 @@ from humansoft._types import NONE
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.readers import build_log
 from humansoft.errors import ModelError
+from humansoft.solvers.box import Box
 from humansoft.solvers.environment_policy import EnvironmentPolicy
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.policy import Policy
@@ -83,9 +84,10 @@ def walk_in_task(
     task = policy.task
     subject = np.repeat(np.arange(len(policy.subjects)), episodes)
     world = GymnasiumWorld(env_id, len(subject), options=options)
-    state_of = task.states.encode(range(world.num_states or 0))
-    ends = task.states.encode(f"end of {code}" for code in range(len(state_of)))
-    action_of = task.actions.encode(range(world.num_actions))
+    states = range(world.first_state, world.first_state + (world.num_states or 0))
+    state_of = task.states.encode(states)
+    ends = task.states.encode(f"end of {state}" for state in states)
+    action_of = task.actions.encode(range(world.first_action, world.first_action + world.num_actions))
     if not len(state_of) or (state_of < 0).any() or (action_of < 0).any() or len(action_of) != len(task.actions):
         raise ModelError(
             f"{env_id} has other states or actions than the policy's task {task!r}; a task that was made by "
@@ -123,7 +125,8 @@ def environment_log(
 ) -> BehaviorLog:
     """Let a policy act in its environment; the columns of the log are the numbers of an observation.
 
-    A continuous action is a number, or a tuple of them, which then stand in columns of their own as well.
+    Codes are the environment's own, of which the first need not be 0. A continuous action is a number, or a tuple of
+    them, which then stand in columns of their own as well.
 
     Raises:
         ModelError: the environment has other actions than the policy.
@@ -131,18 +134,22 @@ def environment_log(
     world = GymnasiumWorld(env_id, episodes, options=options)
     _require_same_actions(policy, world)
     generator = np.random.default_rng(seed)
-    walked = walk(world, lambda observed, *_: policy.sample(observed, generator), seed, max_steps)
-    table = walked.table
+
+    def act(observed: npt.NDArray[Any], *_: Index) -> npt.NDArray[Any]:
+        return policy.sample(observed + world.first_state, generator) - world.first_action
+
+    walked = walk(world, act, seed, max_steps)
+    table, action = walked.table, walked.action + world.first_action
     frame = pd.DataFrame({"subject": "policy", "episode": table["walker"] + 1, "step": table["step"]})
-    several = walked.action.ndim == 2 and walked.action.shape[1] > 1
+    several = action.ndim == 2 and action.shape[1] > 1
     width = 1 if walked.before.ndim == 1 else walked.before.shape[1]
     names = ("state",) if width == 1 else tuple(f"state_{i}" for i in range(width))
     for prefix, values in (("", walked.before), ("next_", walked.after)):
         for name, column in zip(names, values.reshape(len(values), width).T, strict=True):
-            frame[prefix + name] = column
-    frame["action"] = list(map(tuple, walked.action.tolist())) if several else walked.action.ravel()
+            frame[prefix + name] = column + world.first_state
+    frame["action"] = list(map(tuple, action.tolist())) if several else action.ravel()
     if several:
-        frame = frame.assign(**{f"action_{i}": column for i, column in enumerate(walked.action.T)})
+        frame = frame.assign(**{f"action_{i}": column for i, column in enumerate(action.T)})
     frame = frame.assign(**{name: table[name] for name in ("reward", "terminated", "truncated")})
     following = tuple(f"next_{name}" for name in names)
     columns = Columns(state=names, next_state=following, terminated="terminated", truncated="truncated")
@@ -150,9 +157,14 @@ def environment_log(
 
 
 def _require_same_actions(policy: EnvironmentPolicy, world: GymnasiumWorld) -> None:
-    learned = policy.scores.box or policy.scores.num_actions
-    if learned != (world.box or world.num_actions):
+    there: Box | range = world.box or range(world.first_action, world.first_action + world.num_actions)
+    learned: Box | range = policy.scores.box or policy.actions
+    if learned != there:
         raise ModelError(
-            f"{world.env_id} has other actions ({world.box or world.num_actions}) than {policy.env_id}, where the "
-            f"policy was learned ({learned})"
+            f"{world.env_id} has other actions ({_named(there)}) than {policy.env_id}, where the policy was learned "
+            f"({_named(learned)})"
         )
+
+
+def _named(actions: Box | range) -> str:
+    return f"{actions.start} to {actions.stop - 1}" if isinstance(actions, range) else str(actions)

@@ -10,11 +10,13 @@ from humansoft._types import NONE
 from humansoft.codebook import Codebook, Labels
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.readers import build_log
-from humansoft.errors import UsageError
+from humansoft.errors import Problems, UsageError
 from humansoft.evaluate.environment_episodes import environment_log, walk_in_task
 from humansoft.fit.result import Fit
 from humansoft.solvers.environment_policy import EnvironmentPolicy
+from humansoft.solvers.option_checks import is_whole
 from humansoft.solvers.policy import Policy, drawn
+from humansoft.solvers.temperature_policy import TemperaturePolicy
 from humansoft.tasks.lookup import action_labels, is_terminal, possible_starts, probabilities_of, successors_of
 from humansoft.tasks.task import Task
 from humansoft.threads import one_thread
@@ -42,7 +44,7 @@ def simulate(
     Args:
         source: a fitted model, or a policy from :func:`humansoft.plan` or :func:`humansoft.plan_in`.
         episodes: number of episodes a person.
-        seed: same seed, same behavior.
+        seed: same seed, same behavior; at least 0.
         max_steps: decisions after which an episode is cut off (truncated); by default the length of
             the training episode that was drawn, or 1,000 (the horizon where there is one); 10,000 in an
             environment that does not end episodes itself.
@@ -55,9 +57,11 @@ def simulate(
         terminated and truncated (and the reward, where the policy was learned in an environment).
 
     Raises:
-        UsageError: fewer than one episode or step; a fit to a counted log in a task without start distribution;
-            options without an environment.
+        UsageError: fewer than one episode or step, a seed below 0, or numbers that are not whole; a policy of no
+            temperature (:class:`humansoft.TemperaturePolicy`: simulate ``policy.at(temperature)``); a fit to a counted
+            log in a task without start distribution; options without an environment.
         ModelError: the environment has other states or actions than the task.
+        WorldError: the environment failed with an error of its own (its cause), or gave what is not in its space.
 
     Example:
         >>> import humansoft as hs
@@ -66,8 +70,7 @@ def simulate(
         >>> len(hs.simulate(policy, episodes=3, seed=1).subjects)
         2
     """
-    if episodes < 1 or (max_steps is not None and max_steps < 1):
-        raise UsageError(f"simulate(episodes={episodes}, max_steps={max_steps}): both must be at least 1")
+    _refuse_impossible(source, episodes, seed, max_steps)
     if isinstance(source, EnvironmentPolicy):
         same = env_id is None
         given = dict(source.options) | options if same else options
@@ -102,6 +105,21 @@ def simulate(
         limit = np.minimum(limit, policy.task.horizon)
     table = _roll(policy, subject, state, limit, generator)
     return _as_log(table, policy, columns)
+
+
+def _refuse_impossible(source: Any, episodes: Any, seed: Any, max_steps: Any) -> None:  # noqa: ANN401
+    """Refuse what cannot be simulated, all of it at once."""
+    with Problems("simulate", UsageError) as problems:
+        for name, value, least in (("episodes", episodes, 1), ("max_steps", max_steps, 1), ("seed", seed, 0)):
+            if not (is_whole(value, least) or (value is None and name == "max_steps")):
+                problems.add(f"{name}={value!r}; it must be a whole number of at least {least}")
+        if isinstance(source, TemperaturePolicy):
+            problems.add(
+                f"the policy is one for each temperature from {source.low} to {source.high}; choose one: "
+                f"simulate(policy.at({source.low}), ...)"
+            )
+        elif not isinstance(source, Fit | Policy | EnvironmentPolicy):
+            problems.add(f"a {type(source).__name__} has no behavior; give a fit, or a policy of plan or plan_in")
 
 
 def _policy_of(fit: Fit) -> Policy:

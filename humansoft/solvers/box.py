@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -57,11 +57,21 @@ class Box:
         centre, half = self._centre_and_half(action)
         return (action - centre) / half
 
+    def contains(self, action: Float[Tensor, "N D"]) -> Bool[Tensor, " N"]:
+        """Return which actions lie in the box or on its edge, which is as exact as float32 is."""
+        given = action.to(torch.float32)
+        low, high = self._edges(given)
+        return ((given >= low) & (given <= high)).all(dim=1)
+
     def from_unit(self, place: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
         """Return the action at a place of the unit box."""
         centre, half = self._centre_and_half(place)
-        return centre + half * place
+        return torch.clamp(centre + half * place, *self._edges(place))  # rounded, it may lie just outside
 
     def _centre_and_half(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = (torch.tensor(edge, dtype=like.dtype, device=like.device) for edge in (self.low, self.high))
+        low, high = self._edges(like)
         return (high + low) / 2, (high - low) / 2
+
+    def _edges(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        low, high = (torch.tensor(edge, dtype=like.dtype, device=like.device) for edge in (self.low, self.high))
+        return low, high

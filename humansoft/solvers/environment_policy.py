@@ -1,7 +1,5 @@
 """EnvironmentPolicy: what was learned in a Gymnasium environment, to be asked, sampled, saved and loaded."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,34 +9,33 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from humansoft._types import DTYPE
 from humansoft.errors import ModelError, Problems, RunError
-from humansoft.solvers.box_scores import BoxQ, NormalNetwork
 from humansoft.solvers.distributions import AbstractDistribution, Categorical
-from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable
-from humansoft.solvers.temperature_range import AtTemperature
-
-FORMAT = 3
-_KINDS: dict[str, type[AbstractScores]] = {
-    kind.__name__: kind for kind in (QTable, QNetwork, BoxQ, NormalNetwork, AtTemperature)
-}
-_TENSORS, _RECORD = "tensors.safetensors", "policy.json"
+from humansoft.solvers.environment_values import as_codes, as_vectors
+from humansoft.solvers.policy_files import read_policy, write_policy
+from humansoft.solvers.q_functions import AbstractScores
 
 
 @dataclass(frozen=True, eq=False)
 class EnvironmentPolicy:
-    """pi(a|observation) proportional to exp(score / temperature), every action being available.
+    """pi(a|observation) proportional to exp(score / score_unit), every action being available.
 
-    Where actions are continuous, it is a density in the units of the environment.
+    Observations and actions are those of the environment: where they are finitely many, the numbers of its Discrete
+    spaces, which need not begin at 0. Where actions are continuous, it is a density in the units of the environment,
+    0 outside their box; its edge belongs to it.
 
     Attributes:
         env_id: the environment it was learned in.
         options: what that environment was made with.
         scores: from observations to a score of each action; what soft Q-learning learns are action values.
-        temperature: in units of the scores.
+        temperature: of the people, in units of the environment's reward.
+        score_unit: by what scores are divided: the temperature in units of the scores, 1 where they are logarithms.
         seed: of random nodes, by which integrals over more than 2 dimensions of actions are estimated.
+        first_state: lowest number of the observations, where they are codes.
+        first_action: lowest number of the actions, where they are finitely many.
 
     Example:
         >>> import humansoft as hs
@@ -54,7 +51,15 @@ class EnvironmentPolicy:
     options: Mapping[str, Any]
     scores: AbstractScores
     temperature: float
+    score_unit: float
     seed: int = 0
+    first_state: int = 0
+    first_action: int = 0
+
+    @property
+    def actions(self) -> range:
+        """The numbers of finitely many actions; empty where they are continuous."""
+        return range(self.first_action, self.first_action + self.scores.num_actions)
 
     def log_prob(self, observation: npt.ArrayLike, action: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
         """Return the log probability, or log density, of what was done.
@@ -64,17 +69,20 @@ class EnvironmentPolicy:
             action: [N] codes, or continuous actions [N, D]; of finitely many, all are judged when it is left out.
 
         Returns:
-            [N], or [N, A] of all actions.
+            [N], or [N, A] of all actions. Of a continuous action outside its box, -inf.
 
         Raises:
-            ModelError: observations or actions have another size than those it learned from, or continuous
-                actions were left out.
+            ModelError: observations or actions have another size than those it learned from, are no numbers or none
+                of the environment's codes (with their rows), or continuous actions were left out.
         """
-        given = np.asarray(observation)
+        with self._checked() as problems:
+            given = np.asarray(observation)
+            state = self._as_state(given, problems)
+            done = None if action is None else self._as_action(np.asarray(action), len(np.atleast_1d(given)), problems)
         with torch.no_grad():
-            found = self._distribution(given)
-            if action is not None:
-                logs = found.log_prob(self._as_action(np.asarray(action), len(given)))
+            found = self._distribution(state)
+            if done is not None:
+                logs = self._inside(done, found.log_prob(done))
             elif isinstance(found, Categorical):
                 logs = found.log_policy
             else:
@@ -86,108 +94,102 @@ class EnvironmentPolicy:
 
         That is 0 but for action values of continuous actions: there an integral is estimated (with more than 2
         dimensions by importance sampling, of which this is the standard error).
+
+        Raises:
+            ModelError: observations that are not the environment's.
         """
         with torch.no_grad():
-            return self._distribution(np.asarray(observation)).log_prob_error().numpy()
+            return self._after(np.asarray(observation)).log_prob_error().numpy()
 
     def action_distribution(self, observation: npt.ArrayLike) -> "pd.Series[float]":
         """Return the probability of every action after one observation.
 
         Continuous actions are shown by nodes, which are the index, and the mass around each: the mean of anything
         is its sum over the nodes, weighted by these probabilities.
+
+        Raises:
+            ModelError: an observation that is not the environment's.
         """
         with torch.no_grad():
-            found = self._distribution(np.asarray(observation)[None]).weighted(self._generator())
-        action = found.action[0].numpy()
+            found = self._after(np.asarray(observation)[None]).weighted(self._generator())
+        action = self._spoken(found.action[0])
         names = [f"action_{i}" for i in range(action.shape[1])] if action.ndim == 2 else []
         index = pd.MultiIndex.from_arrays(list(action.T), names=names) if len(names) > 1 else pd.Index(action.ravel())
         return pd.Series(found.probability[0].numpy(), index=index, name="probability")
 
     def sample(self, observation: npt.ArrayLike, generator: np.random.Generator) -> npt.NDArray[Any]:
-        """Draw one action for each observation: codes [N], or continuous actions [N, D]."""
+        """Draw one action for each observation: codes [N], or continuous actions [N, D].
+
+        Raises:
+            ModelError: observations that are not the environment's.
+        """
         chance = torch.Generator().manual_seed(int(generator.integers(2**63)))
         with torch.no_grad():
-            return self._distribution(np.asarray(observation)).sample(chance).numpy()
+            return self._spoken(self._after(np.asarray(observation)).sample(chance))
 
     def save(self, folder: str | Path) -> Path:
         """Save as a new folder of JSON and safetensors; :meth:`load` gives the same policy back.
 
         Raises:
-            RunError: the folder exists and is not empty.
+            RunError: the folder exists and is not empty, or the environment has options that cannot be written down.
         """
-        folder = Path(folder)
-        if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-            raise RunError(f"{folder} exists already; choose another name")
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in self.scores.state_dict().items()}, folder / _TENSORS)
-        record = {
-            "format": FORMAT,
-            "env_id": self.env_id,
-            "options": dict(self.options),
-            "temperature": self.temperature,
-            "seed": self.seed,
-            "scores": self.scores.description(),
-            "sha256": hashlib.sha256((folder / _TENSORS).read_bytes()).hexdigest(),
-        }
-        (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        return folder
+        return write_policy(Path(folder), self.scores, self.record())
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Load what :meth:`save` wrote.
 
         Raises:
-            RunError: a file is missing or damaged, or of another format; all problems at once.
+            RunError: a file is missing, damaged or edited, or of another format; the policies of several temperatures.
         """
-        folder = Path(folder)
-        with Problems(f"the policy {folder}", RunError) as problems:
-            for name in (_RECORD, _TENSORS):
-                if not (folder / name).is_file():
-                    problems.add(f"{name} is missing")
-        try:
-            record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunError(f"{folder / _RECORD} is damaged ({error})") from error
-        if record.get("format") != FORMAT:
-            raise RunError(f"the policy {folder} is of format {record.get('format')!r}, this version reads {FORMAT}")
-        if hashlib.sha256((folder / _TENSORS).read_bytes()).hexdigest() != record["sha256"]:
-            raise RunError(f"{folder / _TENSORS} was edited after the policy was saved")
-        with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced
-            scores = _described(record["scores"])
-        scores.load_state_dict(load_file(folder / _TENSORS))
-        return cls(record["env_id"], record["options"], scores, record["temperature"], record.get("seed", 0))
+        scores, record = read_policy(Path(folder))
+        if "low" in record:
+            raise RunError(f"{folder} holds the policies of several temperatures; load it with TemperaturePolicy.load")
+        return cls(scores=scores, **{name: record[name] for name in _RECORDED})
+
+    def record(self) -> dict[str, Any]:
+        """Return what is to be known of it beside its scores."""
+        return {name: getattr(self, name) for name in _RECORDED}
+
+    def _checked(self) -> Problems:
+        return Problems(f"the policy in {self.env_id}", ModelError)
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
 
-    def _distribution(self, observation: npt.NDArray[Any]) -> AbstractDistribution:
-        state = self._as_state(observation)
-        temperature = torch.full((len(state),), self.temperature, dtype=DTYPE)
-        return self.scores.distribution(state, torch.zeros_like(temperature)[:, None], temperature, self._generator())
+    def _after(self, observation: npt.NDArray[Any]) -> AbstractDistribution:
+        with self._checked() as problems:
+            state = self._as_state(observation, problems)
+        return self._distribution(state)
 
-    def _as_action(self, action: npt.NDArray[Any], count: int) -> torch.Tensor:
-        size = 0 if self.scores.box is None else self.scores.box.num_dimensions
-        if action.size != count * max(size, 1) or len(action) != count:
-            shape = f"[{count}, {size}]" if size else f"[{count}]"
-            raise ModelError(f"actions of {self.env_id} have the shape {shape} here, not {list(action.shape)}")
-        return torch.from_numpy(action.reshape(count, size).astype(np.float64) if size else action.astype(np.int64))
+    def _distribution(self, state: Tensor) -> AbstractDistribution:
+        unit = torch.full((len(state),), self.score_unit, dtype=DTYPE)
+        return self.scores.distribution(state, torch.zeros_like(unit)[:, None], unit, self._generator())
 
-    def _as_state(self, observation: npt.NDArray[Any]) -> torch.Tensor:
-        num_states, num_inputs = self.scores.num_states, self.scores.num_inputs
-        if num_states is not None:
-            if observation.ndim == 1 and ((observation >= 0) & (observation < num_states)).all():
-                return torch.from_numpy(observation.astype(np.int64))
-            raise ModelError(f"observations of {self.env_id} are codes from 0 to {num_states - 1}")
-        flat = observation.reshape(len(observation), -1)
-        if flat.shape[1] != num_inputs:
-            raise ModelError(f"an observation of {self.env_id} has {num_inputs} numbers, not {flat.shape[1]}")
-        return torch.from_numpy(flat.astype(np.float32))
+    def _inside(self, action: Tensor, logs: Tensor) -> Tensor:
+        box = self.scores.box
+        return logs if box is None else torch.where(box.contains(action), logs, -torch.inf)
+
+    def _spoken(self, action: Tensor) -> npt.NDArray[Any]:
+        """Return actions as the environment has them."""
+        return (action + self.first_action if self.scores.box is None else action).numpy()
+
+    def _as_action(self, action: npt.NDArray[Any], count: int, problems: Problems) -> Tensor:
+        box = self.scores.box
+        shape = [count] if box is None else [count, box.num_dimensions]
+        if action.size != np.prod(shape) or len(np.atleast_1d(action)) != count:
+            problems.add(f"actions have the shape {shape} here, not {list(action.shape)}")
+            return torch.zeros(shape)
+        if box is None:
+            return as_codes(action.reshape(shape), self.actions, "actions", problems)
+        return as_vectors(action.reshape(shape), box.num_dimensions, "actions", problems)
+
+    def _as_state(self, observation: npt.NDArray[Any], problems: Problems) -> Tensor:
+        if self.scores.num_states is not None:
+            known = range(self.first_state, self.first_state + self.scores.num_states)
+            return as_codes(observation, known, "observations", problems)
+        assert self.scores.num_inputs is not None
+        return as_vectors(observation, self.scores.num_inputs, "observations", problems).to(torch.float32)
 
 
-def _described(description: Mapping[str, Any]) -> AbstractScores:
-    """Make scores again from what :meth:`AbstractScores.description` says of them."""
-    given = dict(description)
-    kind = _KINDS[given.pop("kind")]
-    if "network" in given:
-        given["network"] = _described(given["network"])
-    return kind(**given)
+_RECORDED = ("env_id", "options", "temperature", "score_unit", "seed", "first_state", "first_action")

@@ -1,26 +1,33 @@
 """Gymnasium environments as worlds to act in, many copies side by side."""
 
 import math
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from humansoft.errors import Problems, TaskError, WorldError
 from humansoft.solvers.box import Box
 from humansoft.solvers.world import AbstractWorld, Step
-from humansoft.tasks.gymnasium import make_environment
+from humansoft.tasks.gymnasium import make_environment, numbers
 
 
 class GymnasiumWorld(AbstractWorld):
     """Copies of a Gymnasium environment whose actions are finitely many, or a bounded box.
 
-    Observations that are numbers of a finite set become codes [W], arrays become vectors [W, O] (float32).
-    Actions are codes [W] or vectors [W, D].
+    Observations that are numbers of a finite set become codes [W] from 0 on, arrays become vectors [W, O] (float32).
+    Actions are codes [W] from 0 on, or vectors [W, D].
+
+    Attributes:
+        env_id: id of the environment.
+        num_states: number of codes, where observations are codes.
+        first_state: what code 0 of an observation is called in the environment.
+        first_action: what code 0 of an action is called in the environment.
 
     Args:
         env_id: id of a registered environment.
@@ -54,8 +61,9 @@ class GymnasiumWorld(AbstractWorld):
         observations, actions = self._env.single_observation_space, self._env.single_action_space
         _check_spaces(env_id, observations, actions)
         self._read_actions(actions)
-        self.num_states = int(observations.n) if type(observations).__name__ == "Discrete" else None
-        self._first_state = 0 if self.num_states is None else int(observations.start)
+        known = numbers(observations) if type(observations).__name__ == "Discrete" else None
+        self.num_states = None if known is None else len(known)
+        self.first_state = 0 if known is None else known.start
         self._temperature = temperature
         volume = math.log(self.num_actions) if self.box is None else self.box.log_volume
         self._log_prior = -volume if bonus == "kl" else 0.0
@@ -64,8 +72,12 @@ class GymnasiumWorld(AbstractWorld):
         self._num_steps = 0
 
     def reset(self, seed: int) -> Shaped[Tensor, "W *O"]:
-        """Begin new episodes, each copy with a seed of its own."""
-        with self._told_where():
+        """Begin new episodes, each copy with a seed of its own.
+
+        Raises:
+            WorldError: as :meth:`step` does.
+        """
+        with self._acting():
             observed, _ = self._env.reset(seed=seed)
         self._just_ended[:] = False
         self._num_steps = 0
@@ -76,15 +88,16 @@ class GymnasiumWorld(AbstractWorld):
         """Act once in every copy; the step after an end only begins the next episode.
 
         Raises:
-            WorldError: the environment gave a reward or an observation that is not a finite number.
+            WorldError: the environment gave a reward or an observation that is not a finite number or not in its
+                space, or failed with an error of its own.
         """
         state, starting = self._state, self._just_ended
-        with self._told_where():
+        with self._acting():
             observed, reward, terminated, truncated, _ = self._env.step(self._for_environment(action))
         self._num_steps += 1
         self._state = self._read(observed)
         rewards = torch.as_tensor(np.asarray(reward, dtype=np.float32))
-        self._require_finite(rewards, "reward")
+        self._require(torch.isfinite(rewards), "reward", rewards)
         self._just_ended = np.asarray(terminated | truncated)
         happened = Step(
             state,
@@ -108,53 +121,52 @@ class GymnasiumWorld(AbstractWorld):
     def _read_actions(self, space: Any) -> None:  # noqa: ANN401 - a Discrete or a Box of Gymnasium
         self._action_space = space
         if type(space).__name__ == "Discrete":
-            self.num_actions, self.box = int(space.n), None
+            known = numbers(space)
+            self.num_actions, self.first_action, self.box = len(known), known.start, None
         else:
-            self.num_actions, self.box = 0, Box.of(space)
+            self.num_actions, self.first_action, self.box = 0, 0, Box.of(space)
 
     def _for_environment(self, action: Tensor) -> npt.NDArray[Any]:
         space, given = self._action_space, action.cpu().numpy()
         if self.box is None:
-            return given + int(space.start)
+            return given + self.first_action
         shaped = given.astype(space.dtype).reshape(len(given), *space.shape)
         inside: npt.NDArray[Any] = np.clip(shaped, space.low, space.high)  # a rounded number may lie just outside
         return inside
 
     def _read(self, observed: Any) -> Tensor:  # noqa: ANN401 - whatever the environment gives
         if self.num_states is not None:
-            return torch.from_numpy(np.asarray(observed, dtype=np.int64) - self._first_state)
+            codes = torch.from_numpy(np.asarray(observed, dtype=np.int64) - self.first_state)
+            self._require((codes >= 0) & (codes < self.num_states), "observation", codes + self.first_state)
+            return codes
         state = torch.from_numpy(np.array(observed, dtype=np.float32).reshape(self.num_walkers, -1))
-        self._require_finite(state, "observation")
+        self._require(torch.isfinite(state).all(dim=1), "observation", state)
         return state
 
-    def _require_finite(self, values: Tensor, what: str) -> None:
-        if bool(torch.isfinite(values).all()):
+    def _require(self, fine: Bool[Tensor, " W"], what: str, values: Tensor) -> None:
+        if bool(fine.all()):
             return
-        bad = ~torch.isfinite(values).flatten(1).all(dim=1) if values.ndim > 1 else ~torch.isfinite(values)
-        copy = int(bad.nonzero()[0, 0])
+        copy = int((~fine).nonzero()[0, 0])
+        legal = "a finite number" if self.num_states is None or what == "reward" else f"one of {self._states}"
         raise WorldError(
-            f"{self.env_id} gave the {what} {values[copy].tolist()} in copy {copy} at step {self._num_steps}; "
-            "nothing can be learned from it: repair the environment"
+            f"{self.env_id} gave the {what} {values[copy].tolist()} in copy {copy} at step {self._num_steps}, which is "
+            f"not {legal}; nothing can be learned from it: repair the environment"
         )
 
-    def _told_where(self) -> "_Place":
-        return _Place(f"while acting in {self.env_id} ({self.num_walkers} copies), at step {self._num_steps + 1}")
+    @property
+    def _states(self) -> str:
+        return f"the numbers from {self.first_state} to {self.first_state + (self.num_states or 0) - 1}"
 
-
-class _Place:
-    """Adds to an error of somebody else's environment where it happened; the error itself goes on."""
-
-    def __init__(self, note: str) -> None:
-        self.note = note
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if value is not None:
-            value.add_note(self.note)
+    @contextmanager
+    def _acting(self) -> Iterator[None]:
+        """Say where an error of somebody else's environment happened."""
+        try:
+            yield
+        except Exception as error:
+            raise WorldError(
+                f"{self.env_id} broke down at step {self._num_steps + 1} ({self.num_walkers} copies side by side) "
+                f"with {type(error).__name__}: {error}"
+            ) from error
 
 
 def _check_spaces(env_id: str, observations: Any, actions: Any) -> None:  # noqa: ANN401 - spaces of Gymnasium

@@ -13,8 +13,9 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from humansoft.errors import Problems, RunError, SolveError
+from humansoft.errors import ModelError, Problems, RunError, SolveError
 from humansoft.solvers.learning import AbstractLearner, lower_rate, shorten_gradient
+from humansoft.solvers.policy_files import plain
 from humansoft.solvers.world import Step
 
 _SHOW_EVERY = 20  # steps between two looks at how it goes
@@ -28,24 +29,25 @@ class PolicyLearner(pl.LightningModule):
     Args:
         learner: the algorithm.
         num_epochs: epochs; each begins with new episodes, and ends with a checkpoint where one is wanted.
-        steps_per_epoch: steps of the algorithm in each.
+        num_steps: steps of the algorithm in all of them; where they cannot be divided evenly, the first epochs have
+            one more than the others.
         seed: from which the seeds of all epochs follow.
         identity: what a checkpoint must agree with to be continued.
     """
 
     def __init__(
-        self, learner: AbstractLearner, num_epochs: int, steps_per_epoch: int, seed: int, identity: dict[str, Any]
+        self, learner: AbstractLearner, num_epochs: int, num_steps: int, seed: int, identity: dict[str, Any]
     ) -> None:
         """Leave optimisation to the algorithm."""
         super().__init__()
         self.automatic_optimization = False
         self.learner, self.num_epochs, self.seed = learner, num_epochs, seed
-        self.steps_per_epoch, self.identity = steps_per_epoch, identity
+        self.num_steps, self.identity = num_steps, identity
         self.returns = Returns()
 
     def train_dataloader(self) -> Any:  # noqa: ANN401 - any iterable will do
-        """Return the steps of an epoch."""
-        return range(self.steps_per_epoch)
+        """Return the steps of the longest epoch."""
+        return range(-(-self.num_steps // self.num_epochs))
 
     def on_train_epoch_start(self) -> None:
         """Begin new episodes with this epoch's own seed, so that a run can be continued between epochs."""
@@ -54,7 +56,10 @@ class PolicyLearner(pl.LightningModule):
         self.learner.begin(int(sequence.generate_state(1)[0] >> 1))
 
     def training_step(self, batch: Any, batch_index: int) -> None:  # noqa: ANN401
-        """Take one step of the algorithm."""
+        """Take one step of the algorithm; the last one of an epoch that is shorter than the longest takes none."""
+        shorter, longer = divmod(self.num_steps, self.num_epochs)
+        if batch_index >= shorter + (self.current_epoch < longer):
+            return
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         lower_rate(optimizer, self.learner.rate_left())
         self.returns.add(self.learner.step(self._minimise))
@@ -117,25 +122,76 @@ class Returns:
         return float(np.mean(self._ended)) if self._ended else float("nan")
 
 
+class _Checkpoint(ModelCheckpoint):
+    """Saves the latest epoch of this training, beside whatever checkpoints a person's own trainer has."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, _CHECKPOINT, enable_version_counter=False)
+
+    @property
+    def state_key(self) -> str:
+        """Return under which name its state stands in a checkpoint: its own, so that no other is mistaken for it."""
+        return type(self).__qualname__
+
+
 def run_training(
     module: PolicyLearner, checkpoint: Path | None, progress: bool, trainer: pl.Trainer | None = None
 ) -> None:
-    """Train to the end, from the last checkpoint in a folder where there is one."""
-    callbacks = [] if checkpoint is None else [ModelCheckpoint(checkpoint, _CHECKPOINT, enable_version_counter=False)]
+    """Train to the end, from the last checkpoint in a folder where there is one.
+
+    Raises:
+        ModelError: a trainer that trains another number of epochs, or has trained before.
+        RunError: the checkpoint is damaged, or belongs to another training.
+    """
+    if trainer is not None:
+        _refuse_other_epochs(trainer, module.num_epochs)
+    found = None if checkpoint is None else _found(checkpoint)
+    if checkpoint is not None:
+        module.identity = plain(module.identity, "plan_in")
     with quiet():
         trainer = trainer or pl.Trainer(
             max_epochs=module.num_epochs,
             accelerator="cpu",
             devices=1,
             logger=False,
-            callbacks=list(callbacks),
-            enable_checkpointing=checkpoint is not None,
+            enable_checkpointing=False,
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        found = None if checkpoint is None else checkpoint / f"{_CHECKPOINT}.ckpt"
-        trainer.fit(module, ckpt_path=found if found is not None and found.is_file() else None)
+        if checkpoint is not None:
+            trainer.callbacks.append(_Checkpoint(checkpoint))  # type: ignore[attr-defined]
+        trainer.fit(module, ckpt_path=found)
+
+
+def _refuse_other_epochs(trainer: Any, num_epochs: int) -> None:  # noqa: ANN401 - whatever a user gives
+    """Refuse a trainer that would not train what was asked for."""
+    with Problems("plan_in", ModelError) as problems:
+        if not isinstance(trainer, pl.Trainer):
+            problems.add(f"trainer={trainer!r}; it must be a pytorch_lightning.Trainer")
+        elif trainer.max_epochs != num_epochs:
+            problems.add(
+                f"the trainer has max_epochs={trainer.max_epochs}, but num_epochs={num_epochs}: give both the same"
+            )
+        elif trainer.current_epoch > 0:
+            problems.add("the trainer has trained before, and would go on from there; give a new one")
+
+
+def _found(folder: Path) -> Path | None:
+    """Return the last checkpoint in a folder, where there is one and it can be read."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"checkpoint={folder} is a file; give a folder")
+    file = folder / f"{_CHECKPOINT}.ckpt"
+    if not file.is_file():
+        return None
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever becomes of damaged bytes where they are unpacked
+        reason = str(error).partition("\n")[0]
+        raise RunError(f"{file} is damaged ({reason}); remove it to begin anew, or restore it") from error
+    if not isinstance(content, dict) or "humansoft" not in content:
+        raise RunError(f"{file} is no checkpoint of plan_in; choose another folder")
+    return file
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Entropy-regularised policy gradient: an ordinary one, whose reward is r - temperature * log(pi / prior)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -17,6 +16,7 @@ from humansoft.solvers.convergence import learned_status
 from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
+from humansoft.solvers.option_checks import is_number, require_above_0, require_layers, require_share, require_whole
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable, RobbinsMonro
 from humansoft.solvers.solution import Outcome
@@ -33,8 +33,9 @@ class PolicyGradient:
     r"""Options of the policy gradient.
 
     In a table the gradient is the natural one, which moves the score of each action by its mean advantage; taken
-    in full and exactly, that is soft policy iteration. For networks it is the ordinary one, with clipped ratios when
-    it goes through a rollout more than once.
+    in full and exactly, that is soft policy iteration. It is taken once a rollout: those advantages are of the policy
+    that acted, and a second step would overshoot. For networks it is the ordinary one, with clipped ratios when it
+    goes through a rollout more than once.
 
     Attributes:
         num_steps: rollouts, each followed by learning from it.
@@ -42,7 +43,8 @@ class PolicyGradient:
         rollout: decisions of each walker in a rollout.
         trace: 0 to 1, how far rewards are followed before the baseline stands for what comes (lambda of
             generalised advantages; at 1, to the end of the rollout).
-        num_passes: how often each rollout is gone through.
+        num_passes: how often each rollout is gone through; the natural gradient of a table has no use for more than
+            once, and goes through it once whatever is said here.
         batch_size: decisions of a minibatch of a network.
         clip: largest change of the ratio of new to old probability that is rewarded.
         anneal: share of training over which the temperature falls to 0 in a straight line; 0 keeps it.
@@ -80,17 +82,13 @@ class PolicyGradient:
     def __post_init__(self) -> None:
         """Refuse what cannot be done, all of it at once."""
         with Problems("PolicyGradient", ModelError) as problems:
-            for name in ("num_steps", "num_walkers", "rollout", "num_passes", "batch_size"):
-                if getattr(self, name) < 1:
-                    problems.add(f"{name}={getattr(self, name)}; it must be at least 1")
-            for name in ("trace", "anneal"):
-                if not 0 <= getattr(self, name) <= 1:
-                    problems.add(f"{name}={getattr(self, name)}; it lies between 0 and 1")
-            for name in ("clip", "learning_rate", "temperature_rate"):
-                if not getattr(self, name) > 0:
-                    problems.add(f"{name}={getattr(self, name)}; it must be above 0")
-            if self.target_entropy is not None and not math.isfinite(self.target_entropy):
-                problems.add(f"target_entropy={self.target_entropy}; it must be a finite number, or None")
+            require_whole(self, ("num_steps", "num_walkers", "rollout", "num_passes", "batch_size"), 1, problems)
+            require_whole(self, ("seed",), 0, problems)
+            require_share(self, ("trace", "anneal"), problems)
+            require_above_0(self, ("clip", "learning_rate", "temperature_rate"), problems)
+            require_layers(self.hidden, problems)
+            if self.target_entropy is not None and not is_number(self.target_entropy):
+                problems.add(f"target_entropy={self.target_entropy!r}; it must be a finite number, or None")
             if self.target_entropy is not None and self.anneal:
                 problems.add("anneal and target_entropy both say how the temperature moves; give one of them")
 
@@ -203,7 +201,7 @@ class PolicyGradientLearner(AbstractLearner):
         steps = self._rolled_out()
         rollout = self._judged(steps)
         self.critic.expect(rollout.target)
-        for _ in range(self.options.num_passes):
+        for _ in range(1 if self.natural else self.options.num_passes):
             for batch in self._batches(rollout):
                 minimise(self.loss(batch))
         self._move_temperature(rollout)

@@ -15,6 +15,7 @@ from humansoft.solvers.convergence import learned_status
 from humansoft.solvers.distributions import AbstractDistribution
 from humansoft.solvers.gymnasium_world import GymnasiumWorld
 from humansoft.solvers.learning import AbstractLearner, Minimise, Temperature, train
+from humansoft.solvers.option_checks import is_number, require_above_0, require_layers, require_share, require_whole
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.q_functions import AbstractQ, QNetwork, QTable
 from humansoft.solvers.replay import Replay
@@ -80,20 +81,19 @@ class SoftQLearning:
         with Problems("SoftQLearning", ModelError) as problems:
             if self.target not in ("soft", "hard"):
                 problems.add(f"target={self.target!r}; it is 'soft' or 'hard'")
-            numbers = ("num_steps", "num_walkers", "rollout", "updates_per_step", "batch_size", "buffer_size")
-            for name in (*numbers, "target_every", *(["num_nodes"] if self.num_nodes is not None else [])):
-                if getattr(self, name) < 1:
-                    problems.add(f"{name}={getattr(self, name)}; it must be at least 1")
-            if not 0 < self.target_rate <= 1:
-                problems.add(f"target_rate={self.target_rate}; it lies above 0 and up to 1")
-            if not 0 <= self.inertia < 1:
-                problems.add(f"inertia={self.inertia}; it is a share from 0 to below 1")
-            if self.inertia > 0 and self.target == "hard":
+            counts = ("num_steps", "num_walkers", "rollout", "updates_per_step", "batch_size", "buffer_size")
+            nodes = () if self.num_nodes is None else ("num_nodes",)
+            require_whole(self, (*counts, "target_every", *nodes), 1, problems)
+            require_whole(self, ("warm_up", "seed"), 0, problems)
+            if not (is_number(self.target_rate) and 0 < self.target_rate <= 1):
+                problems.add(f"target_rate={self.target_rate!r}; it lies above 0 and up to 1")
+            if not (is_number(self.inertia) and 0 <= self.inertia < 1):
+                problems.add(f"inertia={self.inertia!r}; it is a share from 0 to below 1")
+            if self.inertia and self.target == "hard":
                 problems.add("inertia needs target='soft': the hard maximum has no log policy to hold to")
-            if not 0 <= self.exploration <= 1:
-                problems.add(f"exploration={self.exploration}; it is a share between 0 and 1")
-            if self.warm_up < 0:
-                problems.add(f"warm_up={self.warm_up}; it cannot be negative")
+            require_share(self, ("exploration",), problems)
+            require_layers(self.hidden, problems)
+            require_above_0(self, ("learning_rate",), problems)
 
     @classmethod
     def for_environment(cls, **changes: Any) -> Self:  # noqa: ANN401 - the attributes

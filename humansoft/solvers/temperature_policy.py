@@ -1,17 +1,16 @@
 """TemperaturePolicy: what was learned for people of all temperatures of a range, to be asked at any of them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
-from humansoft.errors import ModelError, RunError
+from humansoft.errors import ModelError, NotAvailableError, RunError
 from humansoft.solvers.environment_policy import EnvironmentPolicy
+from humansoft.solvers.option_checks import is_number
+from humansoft.solvers.policy_files import read_policy, write_policy
 from humansoft.solvers.q_functions import AbstractScores
 from humansoft.solvers.temperature_range import AtTemperature
-
-_RANGE = "temperatures.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +26,8 @@ class TemperaturePolicy:
         high: largest.
         score_unit: unit of the scores at temperature 1, which grows with it; ``None``: scores are logarithms.
         seed: of random nodes, by which integrals over more than 2 dimensions of actions are estimated.
+        first_state: lowest number of the observations, where they are codes.
+        first_action: lowest number of the actions, where they are finitely many.
     """
 
     env_id: str
@@ -37,6 +38,8 @@ class TemperaturePolicy:
     high: float
     score_unit: float | None
     seed: int = 0
+    first_state: int = 0
+    first_action: int = 0
 
     def at(self, temperature: float) -> EnvironmentPolicy:
         """Return the policy of people of one temperature.
@@ -44,40 +47,58 @@ class TemperaturePolicy:
         Raises:
             ModelError: nobody of this temperature was seen in training.
         """
-        if not self.low <= temperature <= self.high:
+        if not (is_number(temperature) and self.low <= temperature <= self.high):
             raise ModelError(
-                f"temperature={temperature}; the policies in {self.env_id} were learned for temperatures from "
+                f"temperature={temperature!r}; the policies in {self.env_id} were learned for temperatures from "
                 f"{self.low} to {self.high}: ask within, or learn for a wider range"
             )
         scores = AtTemperature(self.network, temperature, self.num_states)
         unit = 1.0 if self.score_unit is None else self.score_unit * temperature
-        return EnvironmentPolicy(self.env_id, self.options, scores, unit, self.seed)
+        where = (self.env_id, self.options, scores, temperature, unit)
+        return EnvironmentPolicy(*where, self.seed, self.first_state, self.first_action)
+
+    def log_prob(self, *_: object, **__: object) -> NoReturn:
+        """Refuse: there is a policy only at a temperature.
+
+        Raises:
+            NotAvailableError: always; ask ``policy.at(temperature)``.
+        """
+        raise self._of_whom("log_prob")
+
+    def sample(self, *_: object, **__: object) -> NoReturn:
+        """Refuse, as :meth:`log_prob` does."""
+        raise self._of_whom("sample")
+
+    def action_distribution(self, *_: object, **__: object) -> NoReturn:
+        """Refuse, as :meth:`log_prob` does."""
+        raise self._of_whom("action_distribution")
 
     def save(self, folder: str | Path) -> Path:
         """Save as a new folder, which :meth:`load` reads again.
 
         Raises:
-            RunError: the folder exists and is not empty.
+            RunError: the folder exists and is not empty, or the environment has options that cannot be written down.
         """
-        folder = self.at(self.low).save(folder)
-        record = {"low": self.low, "high": self.high, "score_unit": self.score_unit}
-        (folder / _RANGE).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        return folder
+        lowest = self.at(self.low)
+        record = {**lowest.record(), "low": self.low, "high": self.high, "score_unit": self.score_unit}
+        return write_policy(Path(folder), lowest.scores, record)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Load what :meth:`save` wrote.
 
         Raises:
-            RunError: a file is missing or damaged, or of another format.
+            RunError: a file is missing, damaged or edited, or of another format; the policy of one temperature.
         """
-        lowest = EnvironmentPolicy.load(folder)
-        try:
-            record = json.loads((Path(folder) / _RANGE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{Path(folder) / _RANGE} is missing or damaged ({error})") from error
-        scores = lowest.scores
-        if not isinstance(scores, AtTemperature):
+        scores, record = read_policy(Path(folder))
+        if "low" not in record or not isinstance(scores, AtTemperature):
             raise RunError(f"{folder} holds the policy of one temperature; load it with EnvironmentPolicy.load")
-        given = {"network": scores.network, "num_states": scores.num_states, "seed": lowest.seed, **record}
-        return cls(env_id=lowest.env_id, options=lowest.options, **given)
+        names = ("env_id", "options", "low", "high", "score_unit", "seed", "first_state", "first_action")
+        given = {name: record[name] for name in names}
+        return cls(network=scores.network, num_states=scores.num_states, **given)
+
+    def _of_whom(self, asked: str) -> NotAvailableError:
+        return NotAvailableError(
+            f"this policy in {self.env_id} is one for each temperature from {self.low} to {self.high}: choose one, "
+            f"policy.at({self.low}).{asked}(...)"
+        )

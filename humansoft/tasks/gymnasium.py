@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from humansoft.codebook import Labels
-from humansoft.errors import TaskError, did_you_mean
+from humansoft.errors import Problems, TaskError, did_you_mean, shortlist
 from humansoft.tasks.parts import Flags, Index, Real, TaskParts
 
 
@@ -24,7 +24,7 @@ def gymnasium_parts(env: Any, options: dict[str, Any]) -> TaskParts:  # noqa: AN
             "FrozenLake-v1, CliffWalking-v1 and Taxi-v4 can be read; describe it with Task.table or "
             "estimate it with Task.from_counts"
         )
-    return _parts(table, int(base.observation_space.n), int(base.action_space.n), base)
+    return _parts(table, base)
 
 
 def make_environment(name: str, options: dict[str, Any], copies: int | None = None) -> Any:  # noqa: ANN401
@@ -44,13 +44,18 @@ def make_environment(name: str, options: dict[str, Any], copies: int | None = No
         raise TaskError(f"Gymnasium cannot make {name!r}: {error}.{hint}") from error
 
 
-def _parts(table: dict[int, Any], size: int, num_actions: int, base: Any) -> TaskParts:  # noqa: ANN401
+def _parts(table: dict[int, Any], base: Any) -> TaskParts:  # noqa: ANN401
+    states, actions = numbers(base.observation_space), numbers(base.action_space)
+    size, num_actions = len(states), len(actions)
     rows = np.array([(s, a, *entry) for s in table for a in table[s] for entry in table[s][a]], dtype=np.float64)
-    state, action, following = (rows[:, i].astype(np.int64) for i in (0, 1, 3))
-    done = rows[:, 5] > 0
     given = getattr(base, "initial_state_distrib", None)
+    _refuse_other_numbers(rows, given, states, actions)
+    state, action, following = (rows[:, i].astype(np.int64) for i in (0, 1, 3))
+    state, action, following = state - states.start, action - actions.start, following - states.start
+    done = rows[:, 5] > 0
     initial = np.full(size, 1 / size) if given is None else np.asarray(given, dtype=float)
-    twins = _both_ways(state, following, done, initial)
+    starts = np.zeros(0, dtype=np.int64) if given is None else np.flatnonzero(initial)  # unless all are only possible
+    twins = _both_ways(state, following, done, initial > 0, starts)
     twin_of = np.arange(size)
     twin_of[twins] = size + np.arange(len(twins))
     target = np.where(done, twin_of[following], following)
@@ -60,8 +65,8 @@ def _parts(table: dict[int, Any], size: int, num_actions: int, base: Any) -> Tas
     features = np.zeros((len(terminal), num_actions, 1))
     np.add.at(features[:, :, 0], (state[kept], action[kept]), (rows[:, 2] * rows[:, 4])[kept])
     return TaskParts(
-        states=Labels("state", (*range(size), *(f"end of {s}" for s in twins))),
-        actions=Labels("action", tuple(range(num_actions))),
+        states=Labels("state", (*states, *(f"end of {states[s]}" for s in twins))),
+        actions=Labels("action", tuple(actions)),
         state=state[kept],
         action=action[kept],
         next_state=target[kept],
@@ -74,16 +79,36 @@ def _parts(table: dict[int, Any], size: int, num_actions: int, base: Any) -> Tas
     )
 
 
-def _both_ways(state: Index, following: Index, done: Flags, initial: Real) -> Index:
-    """Return the states that a running episode enters both with ``done`` and without it.
+def numbers(space: Any) -> range:  # noqa: ANN401 - a Discrete of Gymnasium
+    """Return the numbers of a finite space, which need not begin at 0."""
+    return range(int(space.start), int(space.start) + int(space.n))
+
+
+def _refuse_other_numbers(rows: Real, given: Any, states: range, actions: range) -> None:  # noqa: ANN401
+    """Refuse a table [E, 6] or a start distribution that is not about the states and actions of the spaces."""
+    columns = ((rows[:, 0], "states", states), (rows[:, 3], "next states", states), (rows[:, 1], "actions", actions))
+    with Problems("the transition table (env.unwrapped.P)", TaskError) as problems:
+        for column, what, known in columns:
+            outside = np.unique(column[(column < known.start) | (column >= known.stop)])
+            if len(outside):
+                problems.add(
+                    f"its {what} {shortlist(outside.astype(int).tolist())} are none of the environment's, which are "
+                    f"numbered from {known[0]} to {known[-1]}"
+                )
+        if given is not None and np.shape(given) != (len(states),):
+            problems.add(f"initial_state_distrib has the shape {list(np.shape(given))}, not [{len(states)}]")
+
+
+def _both_ways(state: Index, following: Index, done: Flags, reached: Flags, starts: Index) -> Index:
+    """Return the states that a running episode begins in, or enters without ``done``, and also enters with it.
 
     Such a state is an ordinary one and an end at once; the end becomes a state of its own.
-    Only states that a running episode can be in are asked: the tables also describe what would
-    happen after the end (Taxi, CliffWalking).
+    Only states that a running episode can be in (at first those that are ``reached`` before any decision) are asked:
+    the tables also describe what would happen after the end (Taxi, CliffWalking).
     """
-    reached = initial > 0
+    reached = reached.copy()
     while True:
         entered = np.unique(following[~done & reached[state]])
         if reached[entered].all():
-            return np.intersect1d(following[done & reached[state]], entered)
+            return np.intersect1d(following[done & reached[state]], np.union1d(entered, starts))
         reached[entered] = True

@@ -153,7 +153,8 @@ class Task:
         """Build a task from a tabular Gymnasium environment (FrozenLake-v1, CliffWalking-v1, Taxi-v4).
 
         ``done`` in ``env.unwrapped.P`` decides what is terminal; rows of terminal states are replaced and duplicate
-        successors summed. The one feature is ``reward``, the expected one. States and actions keep their numbers.
+        successors summed. The one feature is ``reward``, the expected one. States and actions keep their numbers; where
+        a state is an end and an ordinary state (or a start), too, its end is a state of its own, "end of 3".
 
         Args:
             env: an environment or its id.
@@ -162,7 +163,8 @@ class Task:
             **options: passed to ``gymnasium.make`` when ``env`` is an id (``is_slippery=False``).
 
         Raises:
-            TaskError: unknown id, or an environment without a transition table.
+            TaskError: unknown id, an environment without a transition table, or a table about other states or actions
+                than those of the environment's spaces.
         """
         return cls.of_parts(gymnasium_parts(env, options), discount, horizon)
 

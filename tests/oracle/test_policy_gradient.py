@@ -59,6 +59,30 @@ def test_its_limit_is_the_soft_optimal_policy(planner: reference.Planner) -> Non
     assert np.abs(found.value.numpy() - exact.value).max() < 0.1
 
 
+@pytest.mark.parametrize("num_passes", [1, 5])
+def test_a_table_takes_its_natural_gradient_once_however_often_rollouts_are_gone_through(num_passes: int) -> None:
+    task = hs.Task.grid("S....\n.###.\n..#..\n#...G", discount=0.95)
+    options = hs.PolicyGradient(num_steps=30, num_walkers=512, num_passes=num_passes)
+    given = (task, {"step": -1.0, "goal": 2.0}, 0.5)
+    exact, found = hs.plan(*given), hs.plan(*given, solver=options)
+    going = ~task.terminal
+    off = 0.5 * (found.log_policy.exp() - exact.log_policy.exp()).abs().sum(dim=-1)[going]
+    assert off.max() < 0.01
+
+
+@pytest.mark.parametrize(("temperature", "most"), [(0.5, 0.03), (2.0, 0.01)])
+@pytest.mark.slow
+def test_default_options_find_the_exact_policy_where_observations_are_codes(temperature: float, most: float) -> None:
+    task = hs.Task.from_gymnasium("FrozenLake-v1", discount=0.95)
+    exact = hs.plan(task, {"reward": 1.0}, temperature=temperature)
+    found = hs.plan_in("FrozenLake-v1", temperature=temperature, seed=1, discount=0.95, solver="policy_gradient")
+    visits = hs.occupancy(exact, discounted=True).set_index("state").visits
+    going = np.flatnonzero(~task.terminal.numpy())
+    chances = np.exp(exact.log_prob(np.zeros(len(going), dtype=np.int64), going))
+    off = 0.5 * np.abs(chances - np.exp(found.log_prob(going))).sum(axis=1)
+    assert np.average(off, weights=visits[going]) < most
+
+
 @pytest.mark.slow
 def test_a_model_that_learns_by_it_scores_and_simulates() -> None:
     chosen = hs.PolicyGradient(num_steps=150, num_walkers=512)

@@ -132,6 +132,22 @@ def test_a_policy_gradient_learns_continuous_actions_of_a_range_too(tmp_path: Pa
         again.log_prob(seen, done[:, :1])
 
 
+@BOTH
+def test_nothing_outside_the_box_is_done_and_its_edge_belongs_to_it(solver: Any) -> None:  # noqa: ANN401
+    policy = hs.plan_in(AIM, temperature=ALPHA, seed=1, solver=solver, num_epochs=1, size=2)
+    done = np.array([[2.0, -2.0], [2.001, 0.0], [0.0, -7.0], [np.nextafter(2.0, 3.0), 0.0]])
+    seen = np.zeros((4, 2))
+    assert np.isneginf(policy.log_prob(seen, done)).tolist() == [False, True, True, False]
+    seen[2, 0] = np.inf
+    done[[0, 3], 1] = np.nan
+    with pytest.raises(hs.errors.ModelError, match="2 problems") as caught:
+        policy.log_prob(seen, done)
+    assert "1 of 4 observations hold something that is no finite number: row 2 is [inf, 0.0]" in str(caught.value)
+    assert "2 of 4 actions hold something that is no finite number: row 0 is [2.0, nan], row 3" in str(caught.value)
+    drawn = policy.sample(np.zeros((2000, 2)), np.random.default_rng(1))
+    assert np.isfinite(policy.log_prob(np.zeros((2000, 2)), drawn)).all()
+
+
 @pytest.mark.slow
 def test_the_policy_gradient_finds_the_soft_policy() -> None:
     options = hs.PolicyGradient.for_environment(num_steps=30, num_walkers=32, rollout=40, learning_rate=3e-3)
@@ -198,7 +214,7 @@ def test_a_killed_training_goes_on_to_the_very_same_result(solver: Any, tmp_path
     whole = hs.plan_in(AIM, checkpoint=tmp_path / "whole", **given)
     gymnasium.envs.registration.registry[AIM].kwargs.update(fault="raise", after=33)
     try:
-        with pytest.raises(ConnectionError, match="the simulator is gone"):
+        with pytest.raises(hs.errors.WorldError, match="the simulator is gone"):
             hs.plan_in(AIM, checkpoint=tmp_path / "killed", **given)
     finally:
         gymnasium.envs.registration.registry[AIM].kwargs.clear()

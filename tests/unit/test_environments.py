@@ -99,7 +99,7 @@ def test_a_network_learns_by_policy_gradient_and_goes_on_too(tmp_path: Path) -> 
     one, two = (hs.plan_in("CartPole-v1", checkpoint=tmp_path / name, **given) for name in "ab")
     seen = np.random.default_rng(0).normal(size=(5, 4))
     np.testing.assert_array_equal(one.log_prob(seen), two.log_prob(seen))
-    assert one.temperature == 1.0  # scores of such a network are logarithms
+    assert (one.temperature, one.score_unit) == (0.1, 1.0)  # scores of such a network are logarithms
     assert np.ptp(one.log_prob(seen)) > 0
 
 
@@ -109,11 +109,13 @@ def test_a_killed_training_goes_on_to_the_very_same_result(tmp_path: Path) -> No
     # The third epoch starts at step 61 of each copy; ends of episodes take steps of their own, which do not count.
     gymnasium.envs.registration.registry[RING].kwargs.update(fault="raise", after=52)
     try:
-        with pytest.raises(ConnectionError, match="the simulator is gone") as caught:
+        with pytest.raises(
+            hs.errors.WorldError, match=r"Ring-v0 broke down at step \d+ .*the simulator is gone"
+        ) as caught:
             hs.plan_in(RING, temperature=0.3, seed=5, solver=FEW, num_epochs=3, checkpoint=tmp_path / "killed")
     finally:
         gymnasium.envs.registration.registry[RING].kwargs.clear()
-    assert any("while acting in humansoft/Ring-v0 (4 copies), at step" in note for note in caught.value.__notes__)
+    assert isinstance(caught.value.__cause__, ConnectionError)
     assert (tmp_path / "killed" / "last.ckpt").is_file()
     after = hs.plan_in(RING, temperature=0.3, seed=5, solver=FEW, num_epochs=3, checkpoint=tmp_path / "killed")
     np.testing.assert_array_equal(after.log_prob(range(5)), whole.log_prob(range(5)))
@@ -205,3 +207,99 @@ def test_states_of_another_environment_are_refused() -> None:
         hs.simulate(policy, seed=1, env_id="FrozenLake-v1")
     with pytest.raises(hs.errors.UsageError, match="need env_id="):
         hs.simulate(policy, seed=1, is_slippery=False)
+
+
+class Numbered(Ring):
+    """The same ring, whose places are numbered from 3 on and whose actions from -1 on; it insists on that."""
+
+    observation_space = gymnasium.spaces.Discrete(5, start=3)
+    action_space = gymnasium.spaces.Discrete(2, start=-1)
+
+    @property
+    def P(self) -> dict[int, Any]:  # noqa: N802 - Gymnasium's name
+        """The transition table."""
+        inner = {s: {a: [(1.0, min(s + a, 4), float(s + a == 4) - 0.1, s + a >= 4)] for a in (0, 1)} for s in range(5)}
+        return {
+            s + 3: {a - 1: [(p, n + 3, r, done) for p, n, r, done in entries] for a, entries in acts.items()}
+            for s, acts in inner.items()
+        }
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        place, more = super().reset(seed=seed, options=options)
+        return place + 3, more
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        assert action in (-1, 0), action
+        place, reward, ended, cut, more = super().step(int(action) + 1)
+        return place + (300 if self.fault == "lost" and self.count > self.after else 3), reward, ended, cut, more
+
+
+NUMBERED = "humansoft/Numbered-v0"
+gymnasium.register(NUMBERED, Numbered, max_episode_steps=20, disable_env_checker=True)
+
+
+@pytest.mark.parametrize("temperature", [0.3, (0.1, 1.0)])
+def test_numbers_of_an_environment_need_not_begin_at_0(temperature: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    plain, found = (hs.plan_in(i, temperature=temperature, seed=5, solver=FEW, num_epochs=1) for i in (RING, NUMBERED))
+    again: Any = type(found).load(found.save(tmp_path / "policy"))
+    if not isinstance(temperature, float):
+        plain, found, again = plain.at(0.3), found.at(0.3), again.at(0.3)
+    same = plain.log_prob(range(5))
+    np.testing.assert_array_equal(found.log_prob(range(3, 8)), same)
+    np.testing.assert_array_equal(found.log_prob([3, 4], [-1, 0]), same[[0, 1], [0, 1]])
+    assert found.action_distribution(3).index.tolist() == [-1, 0]
+    assert set(found.sample([3] * 50, np.random.default_rng(1))) == {-1, 0}
+    log = hs.simulate(found, episodes=3, seed=1)
+    assert hs.simulate(again, episodes=3, seed=1) == log
+    frame, other = log.to_dataframe(), hs.simulate(plain, episodes=3, seed=1).to_dataframe()
+    assert (frame["state"] == other["state"] + 3).all()
+    assert (frame["next_state"] == other["next_state"] + 3).all()
+    assert (frame["action"] == other["action"] - 1).all()
+    with pytest.raises(hs.errors.ModelError, match=r"Ring-v0 has other actions \(0 to 1\) than .* \(-1 to 0\)"):
+        hs.simulate(found, episodes=1, seed=1, env_id=RING)
+
+
+def test_an_exact_policy_acts_where_numbers_do_not_begin_at_0() -> None:
+    task = hs.Task.from_gymnasium(NUMBERED, discount=0.9)
+    policy = hs.plan(task, {"reward": 1.0}, temperature=0.2)
+    log = hs.simulate(policy, episodes=20, seed=1, env_id=NUMBERED)
+    assert "error" not in set(hs.check(log, task)["severity"])
+    frame = log.to_dataframe()
+    assert set(frame["action"]) == {-1, 0}
+    assert (frame["next_state"] == frame["state"] + frame["action"] + 1).all()
+
+
+def test_what_is_no_observation_or_action_is_said_with_its_rows() -> None:
+    table = hs.plan_in(NUMBERED, temperature=0.3, seed=5, solver=FEW, num_epochs=1)
+    with pytest.raises(hs.errors.ModelError, match="2 problems") as caught:
+        table.log_prob([3, 8, 3.5, np.nan, 4.0], [0, 0.6, 5, -2, np.nan])
+    assert "3 of 5 observations are no whole number from 3 to 7: row 1 is 8.0, row 2 is 3.5" in str(caught.value)
+    assert "4 of 5 actions are no whole number from -1 to 0: row 1 is 0.6" in str(caught.value)
+    with pytest.raises(hs.errors.ModelError, match="1 of 2 actions are no whole number from -1 to 0: row 1 is 'left'"):
+        table.log_prob([3, 3], np.array([0, "left"], dtype=object))
+    with pytest.raises(hs.errors.ModelError, match=r"observations have the shape \[N\] here, not \[\]"):
+        table.sample(3, np.random.default_rng(1))
+    np.testing.assert_array_equal(table.log_prob([3.0, 4.0], [0.0, -1.0]), table.log_prob([3, 4], [0, -1]))
+    network = hs.plan_in("CartPole-v1", temperature=0.5, seed=1, solver=FEW, num_epochs=1)
+    seen = np.zeros((3, 4))
+    seen[1, 2] = np.nan
+    for ask in (network.log_prob, network.log_prob_error, lambda o: network.sample(o, np.random.default_rng(1))):
+        with pytest.raises(hs.errors.ModelError, match=r"1 of 3 observations hold .* no finite number: row 1 is \[0.0"):
+            ask(seen)
+    with pytest.raises(hs.errors.ModelError, match="has 4 numbers, not 1"):
+        network.sample(np.zeros(4), np.random.default_rng(1))
+
+
+def test_an_environment_that_fails_is_named_with_its_step() -> None:
+    with pytest.raises(
+        hs.errors.WorldError, match=r"Ring-v0 broke down at step \d+ .* ConnectionError: the sim"
+    ) as caught:
+        hs.plan_in(RING, temperature=1.0, seed=1, solver=FEW, num_epochs=1, fault="raise", after=7)
+    assert isinstance(caught.value.__cause__, ConnectionError)
+    policy = hs.plan_in(RING, temperature=1.0, seed=1, solver=FEW, num_epochs=1)
+    with pytest.raises(hs.errors.WorldError, match=r"Ring-v0 broke down at step 3 "):
+        hs.simulate(policy, episodes=2, seed=1, fault="raise", after=2)
+    with pytest.raises(
+        hs.errors.WorldError, match=r"observation 30\d in copy \d at step \d+, .*the numbers from 3 to 7"
+    ):
+        hs.plan_in(NUMBERED, temperature=1.0, seed=1, solver=FEW, num_epochs=1, fault="lost", after=7)

@@ -115,6 +115,37 @@ def test_state_that_is_entered_with_and_without_done_gets_an_end_of_its_own() ->
     assert task.initial.tolist() == [1.0, 0.0, 0.0]
 
 
+def test_a_start_that_is_also_an_end_gets_an_end_of_its_own() -> None:
+    """Out to room 1 for a price; coming home pays once in a while, and is the end."""
+    table = {0: {0: [(1.0, 1, -1.0, False)], 1: [(1.0, 0, 0.0, True)]}, 1: {a: [(1.0, 0, 5.0, True)] for a in (0, 1)}}
+    task = hs.Task.from_gymnasium(Loop(table), discount=0.9)
+    assert task.states.values == (0, 1, "end of 0")
+    assert task.terminal.tolist() == [False, False, True]
+    policy = hs.plan(task, {"reward": 1.0}, temperature=2.0)
+    out = np.exp((-1.0 + 0.9 * 5.0) / 2.0)
+    assert policy.action_distribution(0)[0] == pytest.approx(out / (out + 1.0), rel=1e-9)
+    frame = hs.simulate(policy, episodes=20, seed=1).to_dataframe()
+    assert set(frame.groupby("episode")["next_state"].last()) == {"end of 0"}
+    assert set(frame["state"]) == {0, 1}
+
+
+def test_states_and_actions_need_not_be_numbered_from_0() -> None:
+    table = {7: {3: [(1.0, 8, 1.0, False)], 4: [(1.0, 7, 0.0, False)]}, 8: {a: [(1.0, 8, 0.0, True)] for a in (3, 4)}}
+    env = Loop(table)
+    env.observation_space = gymnasium.spaces.Discrete(2, start=7)
+    env.action_space = gymnasium.spaces.Discrete(2, start=3)
+    task = hs.Task.from_gymnasium(env, discount=0.9)
+    assert (task.states.values, task.actions.values) == ((7, 8, "end of 8"), (3, 4))
+    assert task.features[0, :, 0].tolist() == [1.0, 0.0]
+    env.P = {0: {3: [(1.0, 8, 1.0, False)], 1: [(1.0, 7, 0.0, False)]}}
+    env.initial_state_distrib = np.ones(1)
+    with pytest.raises(TaskError, match="3 problems") as caught:
+        hs.Task.from_gymnasium(env, discount=0.9)
+    assert "its states 0 are none of the environment's, which are numbered from 7 to 8" in str(caught.value)
+    assert "its actions 1 are none" in str(caught.value)
+    assert "initial_state_distrib has the shape [1], not [2]" in str(caught.value)
+
+
 def test_made_environments_are_read_too() -> None:
     env = gymnasium.make("CliffWalking-v1")
     assert len(hs.Task.from_gymnasium(env, discount=0.99).states) == 48

@@ -71,14 +71,18 @@ def test_it_is_saved_loaded_and_acts(tmp_path: Path) -> None:
     assert hs.simulate(again.at(2.0), episodes=2, seed=4) == hs.simulate(policy.at(2.0), episodes=2, seed=4)
     alone = hs.EnvironmentPolicy.load(policy.at(0.5).save(tmp_path / "alone"))
     np.testing.assert_array_equal(alone.log_prob(range(16)), policy.at(0.5).log_prob(range(16)))
-    with pytest.raises(hs.errors.RunError, match=r"temperatures.json is missing or damaged"):
+    with pytest.raises(
+        hs.errors.RunError, match=r"holds the policy of one temperature; load it with EnvironmentPolicy.load"
+    ):
         hs.TemperaturePolicy.load(tmp_path / "alone")
+    with pytest.raises(hs.errors.RunError, match=r"several temperatures; load it with TemperaturePolicy.load"):
+        hs.EnvironmentPolicy.load(tmp_path / "policy")
 
 
 def test_a_policy_gradient_learns_a_range_too() -> None:
     solver = hs.PolicyGradient.for_environment(**{**FEW, "num_steps": 3})
     policy = hs.plan_in("CartPole-v1", temperature=(0.1, 1.0), seed=1, solver=solver, num_epochs=1)
-    assert policy.at(0.3).temperature == 1.0  # scores of such a network are logarithms
+    assert (policy.at(0.3).temperature, policy.at(0.3).score_unit) == (0.3, 1.0)  # its scores are logarithms
     assert policy.at(0.3).log_prob(np.zeros((2, 4))).shape == (2, 2)
 
 
@@ -97,6 +101,17 @@ def test_ranges_that_cannot_be(ends: tuple[float, float]) -> None:
     assert f"temperature={ends}" in str(caught.value)
 
 
-def test_nobody_outside_the_range_was_seen() -> None:
+def test_a_policy_of_no_temperature_says_how_to_choose_one() -> None:
+    policy = learned([0.1, 10.0])  # type: ignore[arg-type]
+    assert (policy.low, policy.high) == (0.1, 10.0)
+    with pytest.raises(hs.errors.UsageError, match=r"2 problems\n.*seed=-1.*\n.*simulate\(policy.at\(0.1\)"):
+        hs.simulate(policy, seed=-1)  # type: ignore[arg-type]
+    for asked in ("log_prob", "sample", "action_distribution"):
+        with pytest.raises(hs.errors.NotAvailableError, match=rf"choose one, policy.at\(0.1\).{asked}"):
+            getattr(policy, asked)([0])
+
+
+@pytest.mark.parametrize("temperature", [20.0, float("nan"), "hot", None])
+def test_nobody_outside_the_range_was_seen(temperature: Any) -> None:  # noqa: ANN401
     with pytest.raises(hs.errors.ModelError, match=r"from 0.1 to 10.0: ask within"):
-        learned().at(20.0)
+        learned().at(temperature)

@@ -1,0 +1,119 @@
+"""Learned policies as folders of JSON and safetensors, which appear complete or not at all."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from humansoft.errors import Problems, RunError
+from humansoft.solvers.box_scores import BoxQ, NormalNetwork
+from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable
+from humansoft.solvers.temperature_range import AtTemperature
+
+FORMAT = 3
+_KINDS: dict[str, type[AbstractScores]] = {
+    kind.__name__: kind for kind in (QTable, QNetwork, BoxQ, NormalNetwork, AtTemperature)
+}
+_TENSORS, _RECORD = "tensors.safetensors", "policy.json"
+
+
+def write_policy(folder: Path, scores: AbstractScores, record: Mapping[str, Any]) -> Path:
+    """Write scores and what else is to be known of a policy as a new folder.
+
+    It is written beside its place and then moved.
+
+    Raises:
+        RunError: the folder exists and is not empty, or the record holds something that JSON does not know.
+    """
+    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        raise RunError(f"{folder} exists already; choose another name")
+    given = {**record, "scores": scores.description()}
+    whole = {"format": FORMAT, **{name: plain(value, name) for name, value in given.items()}}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
+        beside = Path(name) / "policy"
+        beside.mkdir()
+        save_file({name: tensor.contiguous() for name, tensor in scores.state_dict().items()}, beside / _TENSORS)
+        whole["sha256"] = _sha256(beside / _TENSORS)
+        text = json.dumps({**whole, "checksum": _checksum(whole)}, indent=1)
+        (beside / _RECORD).write_text(text, encoding="utf-8")
+        beside.replace(folder)
+    return folder
+
+
+def read_policy(folder: Path) -> tuple[AbstractScores, dict[str, Any]]:
+    """Read what :func:`write_policy` wrote.
+
+    Raises:
+        RunError: a file is missing, damaged or edited, or of another format.
+    """
+    with Problems(f"the policy {folder}", RunError) as problems:
+        for name in (_RECORD, _TENSORS):
+            if not (folder / name).is_file():
+                problems.add(f"{name} is missing")
+    try:
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{folder / _RECORD} is damaged ({error})") from error
+    if not isinstance(record, dict):
+        raise RunError(f"{folder / _RECORD} is damaged: it holds no JSON object")
+    if record.get("format") != FORMAT:
+        raise RunError(f"the policy {folder} is of format {record.get('format')!r}, this version reads {FORMAT}")
+    with Problems(f"the policy {folder}", RunError) as problems:
+        if record.pop("checksum", None) != _checksum(record):
+            problems.add(f"{_RECORD} was edited after the policy was saved")
+        elif _sha256(folder / _TENSORS) != record["sha256"]:
+            problems.add(f"{_TENSORS} was edited after the policy was saved")
+    with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced
+        scores = _described(record["scores"])
+    tensors: dict[str, Tensor] = load_file(folder / _TENSORS)
+    scores.load_state_dict(tensors)
+    return scores, record
+
+
+def plain(value: Any, name: str) -> Any:  # noqa: ANN401 - numbers, texts, lists and mappings of them
+    """Return a value as JSON has it: NumPy's numbers and arrays as plain ones, tuples as lists.
+
+    Raises:
+        RunError: it holds something else; the message names where.
+
+    Example:
+        >>> plain({"is_slippery": np.bool_(True), "size": (np.int64(3), 4)}, "options")
+        {'is_slippery': True, 'size': [3, 4]}
+    """
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: plain(inner, f"{name}[{key!r}]") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner, f"{name}[{place}]") for place, inner in enumerate(value)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise RunError(
+        f"{name} is a {type(value).__name__}, which cannot be written down: only numbers, texts, true and false, None, "
+        "and lists and dictionaries of them can; register the environment with it under an id of your own"
+    )
+
+
+def _described(description: Mapping[str, Any]) -> AbstractScores:
+    """Make scores again from what :meth:`AbstractScores.description` says of them."""
+    given = dict(description)
+    kind = _KINDS[given.pop("kind")]
+    if "network" in given:
+        given["network"] = _described(given["network"])
+    return kind(**given)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
