@@ -64,8 +64,7 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
         raise UsageError(f"the fit knows {shortlist(old)} already: adapt() is for people it has not seen")
     bound = copy.deepcopy(fit.model).bind(log)
     covariates = covariates_of(population.temperature, log, bound.subjects.values)
-    known = fit.training.participants.reindex(list(fit.subjects.values))[list(covariates.columns)]
-    terms = design_like(population.temperature, known, covariates)
+    terms = design_like(population.temperature, population.covariates, covariates)
     likelihood = likelihood_of(bound, bound.observe(log))
     best = _as_known(likelihood, mixed_of(bound, terms, population.integration != "none"), population)
     people = People(likelihood, log, population.temperature, covariates, terms)

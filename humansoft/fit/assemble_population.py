@@ -91,6 +91,7 @@ def assemble_population(
         params=table,
         covariance=uncertain,
         design=people.terms,
+        covariates=people.covariates if known is None else known.covariates,
         evidence=pd.Series(objective.by_person(full), index=list(likelihood.model.subjects.values), name="evidence"),
         integration=integration,
         temperature=people.temperature,

@@ -82,6 +82,7 @@ def _population(problem: PopulationProblem, draws: PopulationDraws, evidence: Re
         params=params.assign(unit=[row.unit for row in table.rows], fixed=~table.free),
         covariance=np.cov(draws.full, rowvar=False),
         design=problem.people.terms,
+        covariates=problem.people.covariates,
         evidence=pd.Series(evidence, index=list(problem.people.likelihood.model.subjects.values), name="evidence"),
         integration="nuts",
         temperature=problem.people.temperature,

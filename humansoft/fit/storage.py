@@ -30,7 +30,7 @@ from humansoft.tasks.task import Task
 from humansoft.tasks.transitions import Transitions
 from humansoft.temperature import PerSubject, temperature_of, temperature_record
 
-FORMAT = 3
+FORMAT = 4
 
 
 def save(fit: Fit, path: str | Path, *, overwrite: bool = False) -> Path:
