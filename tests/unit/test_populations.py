@@ -251,6 +251,28 @@ def test_conditions_of_a_person_have_temperatures_of_their_own() -> None:
     assert "ratio" in hs.compare(together, by="session").index
 
 
+def test_taking_apart_twice_keeps_the_person() -> None:
+    frame = sessions(0.5, people=3, decisions=20).to_dataframe()
+    log = hs.read(frame.assign(odd=frame["episode"] % 2), state=["state_0", "state_1"])
+    twice = hs.by_condition(hs.by_condition(log, "session"), "odd").participants
+    assert twice.loc["p01/2/0"].to_dict() == {"person": "p01", "session": 2, "odd": 0}
+    named = hs.read(
+        frame,
+        state=["state_0", "state_1"],
+        participants=pd.DataFrame({"subject": list(log.subjects), "person": ["Ann", "Bob", "Cy"]}),
+    )
+    assert hs.by_condition(named, "session").participants.loc["p01/2", "person"] == "p01"
+
+
+def test_a_population_of_conditions_says_that_they_count_as_independent() -> None:
+    log = sessions(0.5, people=6, decisions=30)
+    model = hs.SoftOptimalModel(CORRIDOR, STEP, "~ session")
+    parts = hs.fit(model, hs.by_condition(log, "session"), method="maximum_likelihood")
+    said = "contrast of conditions is too wide"
+    assert any(said in note for note in parts.notes)
+    assert not any(said in note for note in hs.fit(MODEL, log, method="hierarchical").notes)
+
+
 def test_a_condition_in_the_middle_of_an_episode_is_refused() -> None:
     frame = sessions(0.5, people=2, decisions=10).to_dataframe()
     log = hs.read(frame.assign(half=np.arange(len(frame)) % 2), state=["state_0", "state_1"])
