@@ -230,6 +230,27 @@ def test_reliability_asks_for_two_sessions(log: hs.BehaviorLog) -> None:
 
 
 @pytest.mark.slow
+def test_the_end_of_a_one_sided_interval_does_not_depend_on_the_coding() -> None:
+    """A group in which nobody errs as one of two means, as the reference, and as years in which nobody was born."""
+    temperatures = {f"p{i:02d}": 1e-3 if i % 2 else 0.6 for i in range(12)}
+    log = with_group(hs.simulate(hs.plan(CORRIDOR, {"step": -1.0}, temperature=temperatures), 5, seed=1, max_steps=12))
+    people = log.participants.reset_index(names="subject")
+    people["born"] = 1985.0 + 10 * (people["group"] == "b")
+    wider = hs.read(log.to_dataframe(), state=["state_0", "state_1"], participants=people)
+
+    def ends(formula: str) -> pd.DataFrame:
+        fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, formula), wider, method="maximum_likelihood")
+        return pd.DataFrame(population_of(fit).params.loc["log_temperature"])
+
+    means, dummies, years = ends("~ 0 + group"), ends("~ group"), ends("~ born")
+    reference = ends("~ C(group, contr.treatment(base='b'))")
+    assert np.isneginf(means.loc["group[b]", "ci_low"])
+    assert reference.loc["Intercept", "ci_high"] == pytest.approx(means.loc["group[b]", "ci_high"], abs=1e-3)
+    assert years.loc["born", "ci_high"] * 10 == pytest.approx(dummies.loc["group[T.b]", "ci_high"], abs=1e-3)
+    assert np.isneginf(years.loc["born", "ci_low"])
+
+
+@pytest.mark.slow
 def test_people_met_once_are_left_out_and_named() -> None:
     log = sessions(0.5, people=8, decisions=30)
     missing = (log.subject == 0) & (log.frame["session"].to_numpy() == 2)
