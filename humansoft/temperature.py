@@ -55,7 +55,11 @@ class PerGroup:
 
 @dataclass(frozen=True)
 class PerSubject:
-    """One temperature for each person, learned."""
+    """One temperature for each person, learned.
+
+    Of a log by condition (:func:`humansoft.by_condition`) each person in each condition is a subject. A population
+    takes these for independent, so that the interval of a contrast within people is too wide.
+    """
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Parts of people: sessions, conditions or halves, each as a subject of its own."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +21,11 @@ def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
     """Return a log in which every person in every condition is a subject of its own: "person/condition".
 
     With ``PerSubject()`` a person then has a temperature in each condition, block or session; with the formula
-    "~ <column>" the condition explains it. In a population model the deviations of one person in two conditions
-    count as independent, so that a contrast of conditions has, if anything, too wide an interval.
+    "~ <column>" the condition explains it. A population model takes the deviations of one person in two conditions
+    for independent. The more alike they are, the more too wide is the interval of a contrast of conditions (in an
+    example 4 times), and the more too narrow that of a contrast of groups of people; a fit says so in its notes.
+
+    A log can be taken apart by one column after another: its people stay those of the first.
 
     Args:
         log: the decisions.
@@ -48,11 +52,21 @@ def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
     if len(set(names)) < len(names):
         raise LogError(f"subjects and values of {column!r} with a '/' in them give two people one name; rename them")
     table = log.participants.reindex([person for person, _ in pairs]).set_axis(names)
-    table["person"] = [person for person, _ in pairs]
+    before: dict[Any, Any] = persons_of(log)
+    table["person"] = [before[person] for person, _ in pairs]
     table[column] = [condition for _, condition in pairs]
     table.index.name = log.columns.subject
     codebook = Codebook(Labels("subject", tuple(names)), parts.codebook.states, parts.codebook.actions)
     return replace(parts, codebook=codebook, participants=table)
+
+
+def persons_of(log: BehaviorLog) -> dict[Hashable, Hashable]:
+    """Return who each subject is: the person where the subject is one in one condition, else the subject."""
+    known = log.participants.get("person", pd.Series(dtype=object)).to_dict()
+    return {
+        subject: known[subject] if subject in known and str(subject).startswith(f"{known[subject]}/") else subject
+        for subject in log.subjects
+    }
 
 
 def condition_of(log: BehaviorLog, column: str) -> tuple[Labels, Index]:

@@ -14,7 +14,7 @@ from humansoft.codebook import Labels
 from humansoft.errors import IdentificationError, NotAvailableError, UsageError, shortlist
 from humansoft.evaluate.groups import group_of_people
 from humansoft.evaluate.spread import usual_covariance
-from humansoft.fit.covariates import design_at, variables_of
+from humansoft.fit.covariates import design_at
 from humansoft.fit.population import Population
 from humansoft.fit.result import Fit
 from humansoft.temperature import PerGroup
@@ -55,7 +55,7 @@ def _of_population(fit: Fit, population: Population, by: str) -> GroupMeans:
     """Return the population's means, everything else in its formula averaged over all people."""
     groups = _groups(fit, by)[0]
     known = population.temperature
-    if not (isinstance(known, PerGroup) and known.column == by) and by not in variables_of(known):
+    if by not in population.covariates.columns:
         raise IdentificationError(
             f"the population of this fit does not know {by!r}: people were drawn towards one mean, and a contrast of "
             f"their estimates would be too small. Fit with temperature=PerGroup({by!r}) or a formula with {by} in it"
@@ -69,8 +69,10 @@ def _of_population(fit: Fit, population: Population, by: str) -> GroupMeans:
             "fit.population.params"
         )
     people = fit.training.participants.reindex(list(fit.subjects.values))
-    rows = np.stack([design_at(known, people, by, g).to_numpy().mean(axis=0) for g in groups.values])
     place = np.flatnonzero(population.params.index.get_level_values("name") == "log_temperature")
+    names = [str(label) for label in terms.index.get_level_values("label")]
+    means = [design_at(known, population.covariates, people, by, g).mean()[names] for g in groups.values]
+    rows = np.stack([mean.to_numpy() for mean in means])
     covariance = rows @ population.covariance[np.ix_(place, place)] @ rows.T
     estimate = population.params["estimate"].to_numpy(dtype=float)[place]
     return GroupMeans(groups, rows @ estimate, covariance, "population")

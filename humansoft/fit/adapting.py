@@ -64,25 +64,26 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
         raise UsageError(f"the fit knows {shortlist(old)} already: adapt() is for people it has not seen")
     bound = copy.deepcopy(fit.model).bind(log)
     covariates = covariates_of(population.temperature, log, bound.subjects.values)
-    known = fit.training.participants.reindex(list(fit.subjects.values))[list(covariates.columns)]
-    terms = design_like(population.temperature, known, covariates)
+    terms = design_like(population.temperature, population.covariates, covariates)
     likelihood = likelihood_of(bound, bound.observe(log))
-    best = _as_known(likelihood, mixed_of(bound, terms, population.integration != "none"), population)
+    learned = design_like(population.temperature, population.covariates, population.covariates)
+    best = _as_known(likelihood, mixed_of(bound, terms, population.integration != "none", learned), population)
     people = People(likelihood, log, population.temperature, covariates, terms)
     return assemble_population(people, best, population.integration, None, population)
 
 
-def _known(population: Population) -> Real:
+def _known(mixed: Mixed, population: Population) -> Real:
     """Return the population's parameters [P] as they are learned: standard deviations as logarithms."""
     estimate = population.params["estimate"].to_numpy(dtype=float)
     spread = population.params.index.get_level_values("name") == "sd"
-    found: Real = np.where(spread, np.log(np.maximum(estimate, SMALLEST_SD / 2)), estimate)
+    found: Real = mixed.from_terms @ np.where(spread, np.log(np.maximum(estimate, SMALLEST_SD / 2)), estimate)
     return found
 
 
 def _as_known(likelihood: AbstractLikelihood, mixed: Mixed, population: Population) -> PopulationMaximum:
     """Return the likelihood of new people at the parameters of their population."""
-    profiles, decisions, full = profiles_of(likelihood), float(likelihood.observations.weight.sum()), _known(population)
+    profiles, decisions = profiles_of(likelihood), float(likelihood.observations.weight.sum())
+    full = _known(mixed, population)
     if population.integration == "laplace" or mixed.num_deviations not in NODES:
         return PopulationMaximum(LaplaceLikelihood(profiles, mixed, decisions), full, [], settled=True)
     return at_known(profiles, mixed, decisions, full, NODES[mixed.num_deviations])

@@ -210,6 +210,12 @@ class Inverse:
     smallest: float
 
 
+def dense(matrix: Real) -> ArrowMatrix:
+    """Return a matrix [P, P] of parameters that all are shared."""
+    layout = Layout(np.arange(len(matrix))[None, :], len(matrix))
+    return ArrowMatrix(layout, np.zeros((1, 0, 0)), np.zeros((1, 0, len(matrix))), matrix)
+
+
 def inverse(matrix: ArrowMatrix, free: Flags, mean_zero: Real | None, cutoff: float = 0.0) -> Inverse:
     """Invert a matrix over its free parameters.
 

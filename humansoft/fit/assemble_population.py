@@ -75,7 +75,7 @@ def assemble_population(
     """
     likelihood, objective, full = people.likelihood, best.objective, best.full
     mixed = objective.mixed
-    found = uncertainty(objective, full) if known is None else Uncertainty.of(known)
+    found = uncertainty(objective, full) if known is None else Uncertainty.of(known, mixed)
     uncertain = found.covariance
     table = population_params(objective, full, found) if known is None else known.params
     posterior = PeoplePosterior.of(objective, full, table)
@@ -86,8 +86,9 @@ def assemble_population(
     settled = best.settled if integration == "laplace" or known is not None else is_optimum(objective, full)
     population = Population(
         params=table,
-        covariance=uncertain,
+        covariance=mixed.to_terms @ uncertain @ mixed.to_terms.T if known is None else known.covariance,
         design=people.terms,
+        covariates=people.covariates if known is None else known.covariates,
         evidence=pd.Series(objective.by_person(full), index=list(likelihood.model.subjects.values), name="evidence"),
         integration=integration,
         temperature=people.temperature,

@@ -1,5 +1,7 @@
 """From draws to a Fit: means and quantiles of everybody's parameters, and whether the chains have mixed."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -50,7 +52,8 @@ def assemble_posterior(
     by_person = _log_likelihood(profiles, mixed, draws, objective, middle)
     before = density.draws(density.prior_points(_PRIOR_DRAWS, np.random.default_rng(seed)))
     people = likelihood.model.subjects.values
-    data = inference_data(mixed, own, people, chains, draws, before, by_person, problem.decisions)
+    shown, assumed = (replace(found, full=found.full @ mixed.to_terms.T) for found in (draws, before))
+    data = inference_data(mixed, own, people, chains, shown, assumed, by_person, problem.decisions)
     diagnosis, evidence = Diagnosis.of(data), objective.by_person(middle)
     shared = draws.full[:, : len(mixed.shared)]
     vectors = people_vectors(likelihood.model, likelihood.start().numpy(), shared, draws.own)
@@ -69,7 +72,7 @@ def assemble_posterior(
         training=problem.people.training(),
         seed=seed,
         versions={**versions(), "nutpie": nutpie().__version__, "arviz": arviz().__version__},
-        population=_population(problem, draws, evidence),
+        population=_population(problem, shown, evidence),
         posterior=data,
     )
 
@@ -82,6 +85,7 @@ def _population(problem: PopulationProblem, draws: PopulationDraws, evidence: Re
         params=params.assign(unit=[row.unit for row in table.rows], fixed=~table.free),
         covariance=np.cov(draws.full, rowvar=False),
         design=problem.people.terms,
+        covariates=problem.people.covariates,
         evidence=pd.Series(evidence, index=list(problem.people.likelihood.model.subjects.values), name="evidence"),
         integration="nuts",
         temperature=problem.people.temperature,

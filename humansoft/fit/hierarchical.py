@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.linalg import block_diag, qr
 
 from humansoft.errors import ModelError, UsageError, did_you_mean
 from humansoft.fit.mixed import Mixed
@@ -37,6 +38,7 @@ SMALLEST_SD = 1e-3
 
 _FIRST_SD = 0.5
 _LOG_UNITS = "natural log"
+_LARGE = 0.37  # share of the largest entry of a column; no value that entries often have
 
 
 def personal(model: SoftOptimalModel) -> SoftOptimalModel:
@@ -90,24 +92,29 @@ def own_rows(bound: SoftOptimalModel) -> list[Parameter]:
     return [row for row in bound.table.rows if row.level == "subject" and row.fixed is None and row.label == first]
 
 
-def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool) -> Mixed:
+def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool, learned: pd.DataFrame | None = None) -> Mixed:
     """Say what the population of a bound model's people is.
 
     Args:
         bound: everybody has parameters of their own.
         terms: [B, p] what explains the mean log temperatures.
         deviate: whether people deviate from what covariates say.
+        learned: the terms of those from whom the population was learned, where these are others.
     """
     people, own = bound.subjects.values, own_rows(bound)
     shared = tuple(bound.table.rows[place] for place in bound.table.shared_places)
-    coefficients, blocks = [], []
+    coefficients, blocks, turns = [], [], []
     for place, row in enumerate(own):
         columns = terms if row.kind == "log_temperature" else terms.iloc[:, :1] * 0 + 1
         labels = list(terms.columns) if row.kind == "log_temperature" else ["mean"]
         coefficients += [Parameter(row.name, row.kind, "group", str(c), row.unit, None, row.scale) for c in labels]
+        turn = np.eye(len(labels))
+        if row.kind == "log_temperature":
+            turn = _orthogonal((terms if learned is None else learned).to_numpy())
         block = np.zeros((len(people), len(own), len(labels)))
-        block[:, place] = columns.to_numpy()
+        block[:, place] = columns.to_numpy() @ turn
         blocks.append(block)
+        turns.append(turn)
     design = np.concatenate(blocks, axis=2)
     spread = tuple(
         Parameter("sd", "log_sd", "group", row.name, _LOG_UNITS if row.kind == "log_temperature" else row.unit)
@@ -116,7 +123,19 @@ def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool) -> Mix
     )
     mean_zero = design[:, -1, :].mean(axis=0) if bound.is_relative else None
     deviating = tuple(range(len(own))) if deviate else ()
-    return Mixed(shared, tuple(coefficients), spread, design, deviating, mean_zero)
+    return Mixed(shared, tuple(coefficients), spread, design, deviating, mean_zero, turn=block_diag(*turns))
+
+
+def _orthogonal(terms: Real) -> Real:
+    """Return what makes columns [B, p] of full rank orthogonal and of mean square 1 [p, p], each by those before it.
+
+    Signs are such that the first large entry is positive: of a column and of its negative, the same is made.
+    """
+    turn = np.linalg.inv(qr(terms, mode="r")[0][: terms.shape[1]]) * np.sqrt(len(terms))
+    made = terms @ turn
+    first = (np.abs(made) > _LARGE * np.abs(made).max(axis=0)).argmax(axis=0)
+    found: Real = turn * np.sign(made[first, np.arange(len(turn))])
+    return found
 
 
 def integration_of(mixed: Mixed, decisions: Real, integrate: str) -> Literal["none", "quadrature", "laplace"]:

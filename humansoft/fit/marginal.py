@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from humansoft.fit.abstract_profiles import Profiles, Scores
-from humansoft.fit.arrow import ArrowMatrix, Layout
+from humansoft.fit.arrow import ArrowMatrix, dense
 from humansoft.fit.deviations import Nodes, Posterior, joint, log_density, modes, moments
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.objective import Objective
@@ -78,13 +78,13 @@ class PopulationObjective(Objective):
 
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return its Hessian [P, P], by central differences of the exact gradient."""
-        return self._dense(self._curved(full.detach().numpy()))
+        return dense(self._curved(full.detach().numpy()))
 
     def expected_information(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
         """Return minus the Hessian with its eigenvalues made positive, parameters scaled to what matters."""
         units = np.outer(self.table.scales, self.table.scales)
         values, vectors = np.linalg.eigh(-self._curved(full.detach().numpy()) / units)
-        return self._dense((vectors * np.abs(values)) @ vectors.T * units)
+        return dense((vectors * np.abs(values)) @ vectors.T * units)
 
     def _curved(self, full: Real) -> Real:
         key = full.tobytes()
@@ -98,10 +98,6 @@ class PopulationObjective(Objective):
             ahead, behind = self.scores(full + step).sum(axis=0), self.scores(full - step).sum(axis=0)
             found[place] = (ahead - behind) / (2 * step[place])
         return (found + found.T) / 2
-
-    def _dense(self, matrix: Real) -> ArrowMatrix:
-        layout = Layout(np.arange(len(matrix))[None, :], len(matrix))
-        return ArrowMatrix(layout, np.zeros((1, 0, 0)), np.zeros((1, 0, len(matrix))), matrix)
 
     def _by_parameter(self, full: Real, deviation: Real, chance: Real, scores: Scores) -> Real:
         """Return the mean derivatives [B, P] of what each person adds, over deviations with a chance [B, Q]."""

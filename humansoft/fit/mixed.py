@@ -34,6 +34,9 @@ class Mixed:
         deviating: [D] which own parameters deviate between people.
         mean_zero: [p] weights of the sum of coefficients that is held at 0, where nothing else gives a scale.
         held: [P] where parameters are held that were found at a boundary, nan for all others; ``None``: there are none.
+        turn: [p, p] coefficients of the terms of a formula = turn @ coefficients, where the design has combinations of
+            terms that are orthogonal and of size 1, so that nothing depends on a column's unit or where its zero is;
+            ``None``: the design has the terms themselves.
     """
 
     shared: tuple[Parameter, ...]
@@ -43,6 +46,7 @@ class Mixed:
     deviating: tuple[int, ...]
     mean_zero: Real | None = None
     held: Real | None = None
+    turn: Real | None = None
 
     @property
     def rows(self) -> tuple[Parameter, ...]:
@@ -93,6 +97,21 @@ class Mixed:
         """Return the shared, the coefficients and the spread of a parameter vector."""
         first, last = len(self.shared), len(self.shared) + len(self.coefficients)
         return full[:first], full[first:last], full[last:]
+
+    @cached_property
+    def to_terms(self) -> Real:
+        """What makes parameters with coefficients of a formula's terms out of those that are learned [P, P]."""
+        found = np.eye(len(self.rows))
+        if self.turn is not None:
+            first, last = len(self.shared), len(self.shared) + len(self.coefficients)
+            found[first:last, first:last] = self.turn
+        return found
+
+    @cached_property
+    def from_terms(self) -> Real:
+        """The inverse [P, P]."""
+        found: Real = np.linalg.inv(self.to_terms).astype(np.float64)
+        return found
 
     def own(self, full: Real, deviation: Real) -> Real:
         """Return own parameters [B, Q, K] at deviations [B, Q, D]."""

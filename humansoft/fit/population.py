@@ -23,6 +23,8 @@ class Population:
             name) standard deviations of the deviations; estimate, std_error, ci_low, ci_high, unit, fixed.
         covariance: [P, P] of these, in the same order; standard deviations as logarithms.
         design: [B, p] what multiplies the coefficients of the log temperature, one row a person.
+        covariates: one row for each person from whom the population was learned, with the columns that explain: how
+            they are centred, and which categories there are, holds for new people, too.
         evidence: log marginal likelihood of each person, the person's own parameters integrated out; of draws ("nuts"),
             at the posterior mean of the population's parameters.
         integration: how: "quadrature" (adaptive), "laplace", "nuts", or "none" (no deviations).
@@ -34,6 +36,7 @@ class Population:
     params: pd.DataFrame
     covariance: Real
     design: pd.DataFrame
+    covariates: pd.DataFrame
     evidence: "pd.Series[float]"
     integration: Integration
     temperature: Temperature
@@ -47,7 +50,10 @@ class Population:
             (self.integration, self.temperature) == (other.integration, other.temperature)
             and np.array_equal(self.integration_error, other.integration_error, equal_nan=True)
             and np.array_equal(self.covariance, other.covariance)
-            and all(getattr(self, name).equals(getattr(other, name)) for name in ("params", "design", "evidence"))
+            and all(
+                getattr(self, name).equals(getattr(other, name))
+                for name in ("params", "design", "covariates", "evidence")
+            )
         )
 
     __hash__ = None  # type: ignore[assignment]

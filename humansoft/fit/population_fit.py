@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from humansoft.data.log import BehaviorLog
+from humansoft.data.parts import persons_of
 from humansoft.fit.assemble_population import People, assemble_population
 from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
@@ -105,7 +106,7 @@ def population_problem(
     likelihood = likelihood_of(bound, bound.observe(log))
     seen = likelihood.observations
     return PopulationProblem(
-        people=People(likelihood, log, model.temperature, covariates, terms, report.notes),
+        people=People(likelihood, log, model.temperature, covariates, terms, (*report.notes, *_repeated_note(log))),
         mixed=mixed,
         decisions=np.bincount(seen.person, seen.weight, len(bound.subjects)).astype(np.float64),
         alike=alike.at(torch.from_numpy(together)),
@@ -125,6 +126,17 @@ def population_maximum(
         return by_laplace(profiles, mixed, total, problem.start, on_step), integration
     num_nodes = NODES[mixed.num_deviations]
     return by_quadrature(profiles, mixed, total, problem.start, num_nodes, on_step), integration
+
+
+def _repeated_note(log: BehaviorLog) -> list[str]:
+    """Say what it means that some people are there in several conditions."""
+    if len(set(persons_of(log).values())) == len(log.subjects):
+        return []
+    return [
+        "one person in two conditions (by_condition) counts as two people who deviate independently of each other: the "
+        "interval of a contrast of conditions is too wide (several times where people stay much alike), that of a "
+        "contrast of groups of people too narrow"
+    ]
 
 
 def _alike(bound: SoftOptimalModel) -> SoftOptimalModel:

@@ -10,11 +10,12 @@ import torch
 from scipy.linalg import null_space
 from scipy.optimize import brentq
 
-from humansoft.fit.arrow import inverse
+from humansoft.fit.arrow import dense, inverse
 from humansoft.fit.boundary import ONE_SIDED_DROP
 from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.marginal import PopulationObjective
+from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
 from humansoft.fit.population_lapse import highest_logit, log_likelihood
 
@@ -27,6 +28,7 @@ _INVOLVED = 0.3  # share of a parameter in a direction that the data leave open
 _VAGUE = 0.25  # standard error of a log spread from which its likelihood is not that of a normal distribution
 _WIDEST = 12.0  # natural logs from the estimate within which an end of an interval is looked for
 _FARTHEST = 40.0  # the same, of what runs away
+_ROUNDING = 1e-12  # of the mean of a column that is 0
 _CLOSE, _ABYSS = 1e-4, -1e4  # how closely ends are found; what stands for the logarithm of 0
 
 
@@ -35,24 +37,29 @@ class Uncertainty:
     """What the data tell of a population's parameters.
 
     Attributes:
-        covariance: [P, P]; 0 for fixed parameters, for a spread of 0 and for what runs away.
-        runaway: [P] parameters whose likelihood rises for ever: a group in which nobody erred.
+        covariance: [P, P] of the parameters as they are learned (:attr:`Mixed.turn`); 0 for fixed parameters, for a
+            spread of 0 and for what runs away.
+        runaway: [P] parameters whose likelihood rises for ever: the coefficient of a group in which nobody erred.
+        paths: [P, P] in each column, how the parameters as they are learned move with one that runs away.
         highest_logit: logit at which the one-sided interval of a lapse ends that people can do without, else nan.
     """
 
     covariance: Real
     runaway: Flags
+    paths: Real
     highest_logit: float = float("nan")
 
     @classmethod
-    def of(cls, known: Population) -> "Uncertainty":
+    def of(cls, known: Population, mixed: Mixed) -> "Uncertainty":
         """Return that of a population that other people told: what its intervals end at."""
         params = known.params
         low, high = (params[end].to_numpy(dtype=float) for end in ("ci_low", "ci_high"))
         untold = params["std_error"].isna().to_numpy() & ~params["fixed"].to_numpy(dtype=bool)
         lapse = untold & (params.index.get_level_values("name") == "logit_lapse")
         runaway = untold & ~lapse & (np.isinf(low) | np.isinf(high))
-        return cls(known.covariance, runaway, float(high[lapse][0]) if lapse.any() else float("nan"))
+        covariance = mixed.from_terms @ known.covariance @ mixed.from_terms.T
+        logit = float(high[lapse][0]) if lapse.any() else float("nan")
+        return cls(covariance, runaway, mixed.from_terms, logit)
 
     @property
     def has_boundary(self) -> bool:
@@ -62,31 +69,58 @@ class Uncertainty:
 
 def uncertainty(objective: PopulationObjective, full: Real) -> Uncertainty:
     """Return the inverse Hessian over what the data tell of the population."""
-    information, table = objective.hessian(torch.from_numpy(full)).scaled(-1.0), objective.table
-    moving = table.free & ~collapsed(objective.mixed, full)
-    runaway = _runaway(objective, information.toarray(), moving)
-    found = inverse(information, moving & ~runaway, table.mean_zero).covariance.toarray()
-    return Uncertainty(found, runaway, highest_logit(objective, full, found))
+    information, mixed = objective.hessian(torch.from_numpy(full)).scaled(-1.0).toarray(), objective.mixed
+    moving = mixed.table.free & ~collapsed(mixed, full)
+    runaway, paths = _runaway(mixed, information, moving)
+    found = _inverse(mixed, information, moving, runaway)
+    return Uncertainty(found, runaway, paths, highest_logit(objective, full, found))
 
 
-def _runaway(objective: PopulationObjective, information: Real, moving: Flags) -> Flags:
-    """[P] coefficients and spreads that stand in a direction about which there is no information."""
-    mixed, table = objective.mixed, objective.table
-    sizes = table.scales.copy()
-    first = len(mixed.shared)
-    sizes[first : first + len(mixed.coefficients)] = np.sqrt((mixed.design**2).sum(axis=1).mean(axis=0))
-    sizes = np.maximum(sizes, 1e-300)
+def _inverse(mixed: Mixed, information: Real, moving: Flags, runaway: Flags) -> Real:
+    """Return the covariance [P, P] of parameters as they are learned, if those of the terms that run away are held."""
+    weights = mixed.table.mean_zero
+    if not runaway.any():
+        return inverse(dense(information), moving, weights).covariance.toarray()
+    back = mixed.from_terms
+    by_term = None if weights is None else back.T @ weights
+    found = inverse(dense(back.T @ information @ back), moving & ~runaway, by_term).covariance.toarray()
+    covariance: Real = back @ found @ back.T
+    return covariance
+
+
+def _runaway(mixed: Mixed, information: Real, moving: Flags) -> tuple[Flags, Real]:
+    """[P] coefficients of terms and spreads that stand in a direction about which there is no information.
+
+    And [P, P], in their columns, how the parameters as they are learned move when one of them is moved by 1 along such
+    directions: with the slope of a column that is far from 0, the intercept has to.
+    """
+    table = mixed.table
     kept = np.flatnonzero(moving)
+    sizes = _sizes(mixed, mixed.design)[kept]
     allowed = np.eye(len(kept))
     if table.mean_zero is not None:  # where a sum is held, nothing has to be known along it
-        allowed = null_space((table.mean_zero / sizes)[None, kept])
-    values, vectors = np.linalg.eigh(
-        allowed.T @ (information[np.ix_(kept, kept)] / np.outer(sizes[kept], sizes[kept])) @ allowed
-    )
-    involved = (np.abs(allowed @ vectors[:, values < _UNTOLD]) > _INVOLVED).any(axis=1)
-    found = np.zeros(len(moving), dtype=bool)
-    found[kept[involved]] = True
-    return found & ~table.is_reward
+        allowed = null_space((table.mean_zero[kept] / sizes)[None])
+    values, vectors = np.linalg.eigh(allowed.T @ (information[np.ix_(kept, kept)] / np.outer(sizes, sizes)) @ allowed)
+    untold = np.zeros((len(moving), int((values < _UNTOLD).sum())))
+    untold[kept] = allowed @ vectors[:, values < _UNTOLD] / sizes[:, None]
+    sizes = _sizes(mixed, mixed.design @ mixed.from_terms[_block(mixed), _block(mixed)])
+    basis = np.linalg.qr(sizes[:, None] * (mixed.to_terms @ untold))[0]
+    found = (np.abs(basis) > _INVOLVED).any(axis=1) & moving & ~table.is_reward
+    share = np.where(found, (basis**2).sum(axis=1), 1.0)
+    paths: Real = mixed.from_terms @ ((basis @ basis.T) / share * sizes / sizes[:, None])
+    return found, paths
+
+
+def _block(mixed: Mixed) -> slice:
+    """Return where the coefficients stand."""
+    return slice(len(mixed.shared), len(mixed.shared) + len(mixed.coefficients))
+
+
+def _sizes(mixed: Mixed, design: Real) -> Real:
+    """Return the sizes [P] of what the parameters multiply, coefficients those of a design [B, K, p]."""
+    found = mixed.table.scales.copy()
+    found[_block(mixed)] = np.sqrt((design**2).sum(axis=1).mean(axis=0))
+    return np.maximum(found, 1e-300)
 
 
 def population_params(objective: PopulationObjective, full: Real, uncertain: Uncertainty) -> pd.DataFrame:
@@ -102,17 +136,21 @@ def population_params(objective: PopulationObjective, full: Real, uncertain: Unc
     gone = collapsed(mixed, full)
     lapse = table.is_lapse & ~np.isnan(uncertain.highest_logit)
     told = table.free & ~gone & ~uncertain.runaway & ~lapse
-    if table.mean_zero is not None and np.count_nonzero(table.mean_zero) == 1:
-        told &= table.mean_zero == 0  # what is 0 by definition has no error
-    errors = np.where(told, np.sqrt(np.maximum(np.diag(uncertain.covariance), 0.0)), np.nan)
-    low, high = full - NORMAL_95 * errors, full + NORMAL_95 * errors
+    if table.mean_zero is not None:
+        held = np.abs(mixed.from_terms.T @ table.mean_zero) > _ROUNDING
+        told &= ~held if np.count_nonzero(held) == 1 else True  # what is 0 by definition has no error
+    covariance = mixed.to_terms @ uncertain.covariance @ mixed.to_terms.T
+    errors = np.where(told, np.sqrt(np.maximum(np.diag(covariance), 0.0)), np.nan)
+    by_term = mixed.to_terms @ full
+    low, high = by_term - NORMAL_95 * errors, by_term + NORMAL_95 * errors
     for place in np.flatnonzero(is_sd & ~uncertain.runaway & ((errors > _VAGUE) | gone)):
         low[place], high[place] = _profile(objective, full, uncertain, int(place))
     for place in np.flatnonzero(uncertain.runaway & ~lapse):
-        low[place], high[place] = _one_sided(objective, full, int(place))
+        ends = _one_sided(objective, full, uncertain.paths[:, place])
+        low[place], high[place] = by_term[place] + ends[0], by_term[place] + ends[1]
     low, high = np.where(lapse, -np.inf, low), np.where(lapse, uncertain.highest_logit, high)
     with np.errstate(over="ignore"):
-        shown = [np.where(is_sd, np.exp(x), np.where(is_correlation, np.tanh(x), x)) for x in (full, low, high)]
+        shown = [np.where(is_sd, np.exp(x), np.where(is_correlation, np.tanh(x), x)) for x in (by_term, low, high)]
     slope = np.where(is_sd, shown[0], np.where(is_correlation, 1 - shown[0] ** 2, 1.0))
     return pd.DataFrame(
         {
@@ -139,13 +177,19 @@ def _profile(objective: PopulationObjective, full: Real, uncertain: Uncertainty,
     return float(full[place]) + ends[0], float(full[place]) + ends[1]
 
 
-def _one_sided(objective: PopulationObjective, full: Real, place: int) -> tuple[float, float]:
-    """Return the interval of a parameter that runs away: without an end on the side to which it runs."""
-    unit = np.eye(len(full))[place]
+def _one_sided(objective: PopulationObjective, full: Real, path: Real) -> tuple[float, float]:
+    """Return where the interval of a parameter that runs away ends, from its estimate, as it moves along a path [P].
+
+    It has no end on the side to which it runs.
+    """
+    mixed = objective.mixed
+    logs = float(np.abs(mixed.design @ path[_block(mixed)]).max(initial=0.0))  # that a person moves by
+    unit = path / logs if logs > 0 else path
     height = {sign: log_likelihood(objective, full + sign * 2.0 * unit) for sign in (-1.0, 1.0)}
     back = -1.0 if height[1.0] >= height[-1.0] else 1.0
     goal = max(log_likelihood(objective, full), *height.values()) - ONE_SIDED_DROP
-    end = float(full[place]) + _crossing(lambda x: log_likelihood(objective, full + x * unit) - goal, back * _FARTHEST)
+    end = _crossing(lambda x: log_likelihood(objective, full + x * unit) - goal, back * _FARTHEST)
+    end /= logs if logs > 0 else 1.0
     return (-np.inf, end) if back > 0 else (end, np.inf)
 
 

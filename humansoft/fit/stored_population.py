@@ -18,6 +18,7 @@ def population_tables(population: Population | None) -> dict[str, pd.DataFrame]:
     return {
         "population": flat(population.params),
         "design": population.design.reset_index(drop=True),
+        "covariates": flat(population.covariates),
         "evidence": population.evidence.to_frame().reset_index(drop=True),
     }
 
@@ -41,6 +42,7 @@ def read_population(
         params=deep(tables["population"], ["name", "label"]),
         covariance=tensors["population.covariance"].numpy(),
         design=tables["design"].set_axis(list(people)),
+        covariates=deep(tables["covariates"], ["subject"]).rename_axis(None),
         evidence=tables["evidence"]["evidence"].set_axis(list(people)),
         integration=record["integration"],
         temperature=temperature_of(record["temperature"]),

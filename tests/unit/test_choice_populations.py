@@ -13,9 +13,11 @@ import humansoft as hs
 from humansoft.choice import ChoiceTerm
 from humansoft.fit.assemble import lapse_note
 from humansoft.fit.choice_likelihood import ChoiceLikelihood
+from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
 from humansoft.fit.population_table import Uncertainty
 from humansoft.fit.result import FitStatus
+from humansoft.parameters import Parameter
 from tests.oracle.populations import CORRIDOR, STEP, with_group
 
 Real = npt.NDArray[np.float64]
@@ -212,7 +214,8 @@ def test_what_other_people_left_open_stays_open_for_newcomers() -> None:
         ),
     )
     known = Mock(spec=Population, params=params.assign(fixed=False), covariance=np.zeros((3, 3)))
-    found = Uncertainty.of(known)
+    rows = (Parameter("step", "reward"), Parameter("stickiness", "tilt"), Parameter("lapse", "logit_lapse"))
+    found = Uncertainty.of(known, Mixed(rows, (), (), np.zeros((1, 1, 0)), ()))
     assert found.runaway.tolist() == [False, True, False]
     assert found.highest_logit == -2.5
     assert found.has_boundary

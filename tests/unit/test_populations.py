@@ -244,6 +244,27 @@ def test_reliability_asks_for_two_sessions(log: hs.BehaviorLog) -> None:
 
 
 @pytest.mark.slow
+def test_the_end_of_a_one_sided_interval_does_not_depend_on_the_coding() -> None:
+    """A group in which nobody errs as one of two means, as the reference, and as years in which nobody was born."""
+    temperatures = {f"p{i:02d}": 1e-3 if i % 2 else 0.6 for i in range(12)}
+    log = with_group(hs.simulate(hs.plan(CORRIDOR, {"step": -1.0}, temperature=temperatures), 5, seed=1, max_steps=12))
+    people = log.participants.reset_index(names="subject")
+    people["born"] = 1985.0 + 10 * (people["group"] == "b")
+    wider = hs.read(log.to_dataframe(), state=["state_0", "state_1"], participants=people)
+
+    def ends(formula: str) -> pd.DataFrame:
+        fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, formula), wider, method="maximum_likelihood")
+        return pd.DataFrame(population_of(fit).params.loc["log_temperature"])
+
+    means, dummies, years = ends("~ 0 + group"), ends("~ group"), ends("~ born")
+    reference = ends("~ C(group, contr.treatment(base='b'))")
+    assert np.isneginf(means.loc["group[b]", "ci_low"])
+    assert reference.loc["Intercept", "ci_high"] == pytest.approx(means.loc["group[b]", "ci_high"], abs=1e-3)
+    assert years.loc["born", "ci_high"] * 10 == pytest.approx(dummies.loc["group[T.b]", "ci_high"], abs=1e-3)
+    assert np.isneginf(years.loc["born", "ci_low"])
+
+
+@pytest.mark.slow
 def test_people_met_once_are_left_out_and_named() -> None:
     log = sessions(0.5, people=8, decisions=30)
     missing = (log.subject == 0) & (log.frame["session"].to_numpy() == 2)
@@ -263,6 +284,28 @@ def test_conditions_of_a_person_have_temperatures_of_their_own() -> None:
     row = together.params.loc[("log_temperature", "p03/2"), ["estimate", "boundary"]]
     assert row["estimate"] == pytest.approx(alone.params.loc[("log_temperature", "p03"), "estimate"], abs=1e-5)
     assert "ratio" in hs.compare(together, by="session").index
+
+
+def test_taking_apart_twice_keeps_the_person() -> None:
+    frame = sessions(0.5, people=3, decisions=20).to_dataframe()
+    log = hs.read(frame.assign(odd=frame["episode"] % 2), state=["state_0", "state_1"])
+    twice = hs.by_condition(hs.by_condition(log, "session"), "odd").participants
+    assert twice.loc["p01/2/0"].to_dict() == {"person": "p01", "session": 2, "odd": 0}
+    named = hs.read(
+        frame,
+        state=["state_0", "state_1"],
+        participants=pd.DataFrame({"subject": list(log.subjects), "person": ["Ann", "Bob", "Cy"]}),
+    )
+    assert hs.by_condition(named, "session").participants.loc["p01/2", "person"] == "p01"
+
+
+def test_a_population_of_conditions_says_that_they_count_as_independent() -> None:
+    log = sessions(0.5, people=6, decisions=30)
+    model = hs.SoftOptimalModel(CORRIDOR, STEP, "~ session")
+    parts = hs.fit(model, hs.by_condition(log, "session"), method="maximum_likelihood")
+    said = "contrast of conditions is too wide"
+    assert any(said in note for note in parts.notes)
+    assert not any(said in note for note in hs.fit(MODEL, log, method="hierarchical").notes)
 
 
 def test_a_condition_in_the_middle_of_an_episode_is_refused() -> None:
