@@ -15,8 +15,8 @@ from humansoft._types import DTYPE
 from humansoft.errors import ModelError, Problems, RunError
 from humansoft.solvers.distributions import AbstractDistribution, Categorical
 from humansoft.solvers.environment_values import as_codes, as_vectors
-from humansoft.solvers.policy_files import read_policy, write_policy
 from humansoft.solvers.q_functions import AbstractScores
+from humansoft.solvers.score_files import read_scores, write_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ class EnvironmentPolicy:
         Raises:
             RunError: the folder exists and is not empty, or the environment has options that cannot be written down.
         """
-        return write_policy(Path(folder), self.scores, self.record())
+        return write_scores(Path(folder), self.scores, self.record())
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -142,7 +142,7 @@ class EnvironmentPolicy:
         Raises:
             RunError: a file is missing, damaged or edited, or of another format; the policies of several temperatures.
         """
-        scores, record = read_policy(Path(folder))
+        scores, record = read_scores(Path(folder))
         if "low" in record:
             raise RunError(f"{folder} holds the policies of several temperatures; load it with TemperaturePolicy.load")
         return cls(scores=scores, **{name: record[name] for name in _RECORDED})

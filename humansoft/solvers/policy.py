@@ -2,6 +2,8 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +12,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from humansoft.codebook import Labels
-from humansoft.errors import ModelError
+from humansoft.errors import ModelError, RunError
+from humansoft.packing import pack, unpack
 from humansoft.solvers.choosing import ChoiceRule
 from humansoft.solvers.expansion import Expansion
+from humansoft.solvers.policy_files import read_policy, write_policy
 from humansoft.solvers.solution import SoftSolution
+from humansoft.solvers.stored_expansion import (
+    choice_of,
+    choice_record,
+    expansion_of,
+    expansion_tensors,
+    solution_of,
+    solution_record,
+    solution_tensors,
+)
 from humansoft.tasks.lookup import action_labels
+from humansoft.tasks.storage import task_of, task_record, task_tensors
 from humansoft.tasks.task import Task
 
 Index = npt.NDArray[np.int64]
@@ -128,6 +142,56 @@ class Policy:
     ) -> Index:
         """Draw one action code for each person (code) in each state (code); see :meth:`log_prob`."""
         return drawn(np.exp(self.log_prob(subject, state, time, previous)), generator)
+
+    def save(self, folder: str | Path) -> Path:
+        r"""Save as a new folder of JSON and safetensors; :meth:`load` gives the same policy back.
+
+        Raises:
+            RunError: the folder exists and is not empty; a policy in a network.
+
+        Example:
+            >>> import tempfile
+            >>> import humansoft as hs
+            >>> policy = hs.plan(hs.Task.grid("S.G\n...", discount=0.95), {"step": -1.0}, temperature=0.5)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     again = Policy.load(policy.save(f"{folder}/policy"))
+            >>> bool((again.log_policy == policy.log_policy).all())
+            True
+        """
+        if self.task.goals is not None:
+            raise RunError(
+                "policies in a network are not saved: their tables, for all goals together, are larger than what they "
+                "come from. Save the fit (humansoft.save) or keep the reward, and plan again"
+            )
+        record = {
+            "task": task_record(self.task),
+            "subjects": pack(self.subjects.values),
+            "row": self.row,
+            "solution": solution_record(self.solution),
+            "choice": choice_record(self.choice),
+        }
+        tensors = task_tensors(self.task) | expansion_tensors(self.expansion) | solution_tensors(self.solution)
+        return write_policy(Path(folder), record, tensors)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Load what :meth:`save` wrote.
+
+        Raises:
+            RunError: a file is missing, damaged or edited, or of another format; a policy learned in an environment.
+        """
+        record, tensors = read_policy(Path(folder))
+        if "task" not in record:
+            raise RunError(f"{folder} holds a policy learned in an environment; load it with EnvironmentPolicy.load")
+        task = task_of(record["task"], tensors)
+        return cls(
+            task=task,
+            subjects=Labels("subject", unpack(record["subjects"])),
+            row=np.array(record["row"], dtype=np.int64),
+            expansion=expansion_of(tensors, task.discount, task.horizon),
+            solution=solution_of(record["solution"], tensors),
+            choice=choice_of(record["choice"]),
+        )
 
 
 def drawn(probabilities: npt.NDArray[np.float64], generator: np.random.Generator) -> Index:

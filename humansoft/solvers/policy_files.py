@@ -1,4 +1,4 @@
-"""Learned policies as folders of JSON and safetensors, which appear complete or not at all."""
+"""Policies as folders of JSON and safetensors, which appear complete or not at all."""
 
 import hashlib
 import json
@@ -8,39 +8,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from humansoft.errors import Problems, RunError
-from humansoft.solvers.box_scores import BoxQ, NormalNetwork
-from humansoft.solvers.q_functions import AbstractScores, QNetwork, QTable
-from humansoft.solvers.temperature_range import AtTemperature
 
 FORMAT = 3
-_KINDS: dict[str, type[AbstractScores]] = {
-    kind.__name__: kind for kind in (QTable, QNetwork, BoxQ, NormalNetwork, AtTemperature)
-}
 _TENSORS, _RECORD = "tensors.safetensors", "policy.json"
 
 
-def write_policy(folder: Path, scores: AbstractScores, record: Mapping[str, Any]) -> Path:
-    """Write scores and what else is to be known of a policy as a new folder.
+def write_policy(folder: Path, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Path:
+    """Write a policy as a new folder, beside its place first.
 
-    It is written beside its place and then moved.
+    Args:
+        folder: the folder to make.
+        record: what JSON can hold of it.
+        tensors: its numbers, by name.
 
     Raises:
         RunError: the folder exists and is not empty, or the record holds something that JSON does not know.
     """
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise RunError(f"{folder} exists already; choose another name")
-    given = {**record, "scores": scores.description()}
-    whole = {"format": FORMAT, **{name: plain(value, name) for name, value in given.items()}}
+    whole = {"format": FORMAT, **{name: plain(value, name) for name, value in record.items()}}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
         beside = Path(name) / "policy"
         beside.mkdir()
-        save_file({name: tensor.contiguous() for name, tensor in scores.state_dict().items()}, beside / _TENSORS)
+        # Tensors may share their memory, files may not.
+        save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, beside / _TENSORS)
         whole["sha256"] = _sha256(beside / _TENSORS)
         text = json.dumps({**whole, "checksum": _checksum(whole)}, indent=1)
         (beside / _RECORD).write_text(text, encoding="utf-8")
@@ -48,8 +44,8 @@ def write_policy(folder: Path, scores: AbstractScores, record: Mapping[str, Any]
     return folder
 
 
-def read_policy(folder: Path) -> tuple[AbstractScores, dict[str, Any]]:
-    """Read what :func:`write_policy` wrote.
+def read_policy(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read what :func:`write_policy` wrote: the record and the tensors.
 
     Raises:
         RunError: a file is missing, damaged or edited, or of another format.
@@ -71,11 +67,7 @@ def read_policy(folder: Path) -> tuple[AbstractScores, dict[str, Any]]:
             problems.add(f"{_RECORD} was edited after the policy was saved")
         elif _sha256(folder / _TENSORS) != record["sha256"]:
             problems.add(f"{_TENSORS} was edited after the policy was saved")
-    with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced
-        scores = _described(record["scores"])
-    tensors: dict[str, Tensor] = load_file(folder / _TENSORS)
-    scores.load_state_dict(tensors)
-    return scores, record
+    return record, load_file(folder / _TENSORS)
 
 
 def plain(value: Any, name: str) -> Any:  # noqa: ANN401 - numbers, texts, lists and mappings of them
@@ -100,15 +92,6 @@ def plain(value: Any, name: str) -> Any:  # noqa: ANN401 - numbers, texts, lists
         f"{name} is a {type(value).__name__}, which cannot be written down: only numbers, texts, true and false, None, "
         "and lists and dictionaries of them can; register the environment with it under an id of your own"
     )
-
-
-def _described(description: Mapping[str, Any]) -> AbstractScores:
-    """Make scores again from what :meth:`AbstractScores.description` says of them."""
-    given = dict(description)
-    kind = _KINDS[given.pop("kind")]
-    if "network" in given:
-        given["network"] = _described(given["network"])
-    return kind(**given)
 
 
 def _sha256(file: Path) -> str:

@@ -8,8 +8,8 @@ from typing import Any, NoReturn, Self
 from humansoft.errors import ModelError, NotAvailableError, RunError
 from humansoft.solvers.environment_policy import EnvironmentPolicy
 from humansoft.solvers.option_checks import is_number
-from humansoft.solvers.policy_files import read_policy, write_policy
 from humansoft.solvers.q_functions import AbstractScores
+from humansoft.solvers.score_files import read_scores, write_scores
 from humansoft.solvers.temperature_range import AtTemperature
 
 
@@ -81,7 +81,7 @@ class TemperaturePolicy:
         """
         lowest = self.at(self.low)
         record = {**lowest.record(), "low": self.low, "high": self.high, "score_unit": self.score_unit}
-        return write_policy(Path(folder), lowest.scores, record)
+        return write_scores(Path(folder), lowest.scores, record)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -90,7 +90,7 @@ class TemperaturePolicy:
         Raises:
             RunError: a file is missing, damaged or edited, or of another format; the policy of one temperature.
         """
-        scores, record = read_policy(Path(folder))
+        scores, record = read_scores(Path(folder))
         if "low" not in record or not isinstance(scores, AtTemperature):
             raise RunError(f"{folder} holds the policy of one temperature; load it with EnvironmentPolicy.load")
         names = ("env_id", "options", "low", "high", "score_unit", "seed", "first_state", "first_action")
