@@ -82,6 +82,7 @@ class MeasuredPeople:
         else:
             usual = usual_covariance(fit)
         covariance, kind = usual if usual is not None else (None, "")
+        notes += _choice_notes(fit)
         if (edge == "both").any():
             notes.append("somebody made no decision that depends on the temperature: nothing is said about them")
         return cls(yardstick, edge, found, _ends(yardstick, edge), covariance, kind, tuple(notes))
@@ -216,6 +217,19 @@ def _means_and_differences(members: npt.NDArray[np.bool_], pairs: list[tuple[int
 
 def _wide(name: str, values: Real, low: Real, high: Real) -> dict[str, Real]:
     return {name: values, f"{name}_low": low, f"{name}_high": high}
+
+
+def _choice_notes(fit: Fit) -> list[str]:
+    """Say what of people's choice terms the measures or their intervals leave out."""
+    notes, choice = [], fit.params.iloc[fit.model.table.choices]
+    if fit.model.choice.is_sticky:
+        notes.append(
+            "these people are sticky, and are measured where nothing was done before: what their habit adds to their "
+            "mistakes, or saves them, is in none of these measures (predict and simulate have it)"
+        )
+    if (choice["boundary"] != "").any():
+        notes.append("intervals hold the lapse, which is at a boundary, where it is")
+    return notes
 
 
 def _measured(yardstick: Yardstick, edge: "npt.NDArray[np.object_]") -> Measured:

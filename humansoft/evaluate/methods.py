@@ -47,6 +47,8 @@ def methods_of(fit: Fit, measured_in: str | None = None, by: str | None = None) 
         "Allison 1999; Hess & Rose 2012).",
         _scale_free(measured_in) if measured_in is not None else _mode(fit),
     ]
+    if fit.model.choice:
+        sentences.append(_choices(fit, measured_in is not None))
     if by is not None:
         mean = "means of a group" if measured_in is not None else "a group's temperature, or the geometric mean of its"
         sentences.append(
@@ -83,6 +85,15 @@ def _scale_free(measured_in: str) -> str:
         f"factor; everybody was judged in the same states ({measured_in}), each by their own fitted reward. Intervals "
         "are by the delta method from the covariance of the fit."
     )
+
+
+def _choices(fit: Fit, measured: bool) -> str:
+    """Name the choice terms, and say what they have to do with what was compared."""
+    terms = ", ".join(type(term).__name__ for term in fit.model.choice.terms)
+    if not measured:
+        return f"Choice terms ({terms}) are estimated beside the temperatures, which do not contain them."
+    first = " as if nothing had been done before" if fit.model.choice.is_sticky else ""
+    return f"People were judged by what they do at the moment of choice, with choice terms ({terms}){first}."
 
 
 def _kinds(fit: Fit) -> str:
