@@ -1,6 +1,5 @@
 """assumptions: what a comparison of temperatures takes for granted, tested on the data."""
 
-import copy
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
-from humansoft.temperature import Fixed
+from humansoft.temperature import Fixed, PerSubject
 from humansoft.threads import one_thread
 
 LEVEL = 0.01
@@ -50,8 +49,8 @@ class _Row:
 def assumptions(fit: Fit, log: BehaviorLog | None = None, by: str | None = None) -> pd.DataFrame:
     r"""Test what a comparison of temperatures takes for granted.
 
-    - "shared reward": likelihood-ratio test of one reward for all against a reward for each person; as many degrees of
-      freedom as the data identify more parameters.
+    - "shared reward": likelihood-ratio test of one reward for all against a reward for each person, all else (choice
+      terms, planner) alike; as many degrees of freedom as the data identify more parameters.
     - "mistakes by cost": are mistakes as exponentially unlikely in their cost as the model says? Chi-squared of the
       mistakes counted in bins of cost against those expected, given that the parameters were estimated. For each group
       with ``by``: misfit that differs between groups is absorbed into their temperatures.
@@ -59,8 +58,8 @@ def assumptions(fit: Fit, log: BehaviorLog | None = None, by: str | None = None)
 
     Args:
         fit: a fit.
-        log: the log that was fitted. Needed with a horizon only: the fit keeps how often each decision was made, but
-            not when.
+        log: the log that was fitted. Needed with a horizon, and for sticky people's shared reward: the fit keeps how
+            often each decision was made, but not when.
         by: a participants' column; mistakes are tested in each of its groups.
 
     Returns:
@@ -120,18 +119,18 @@ def _likelihood(fit: Fit, log: BehaviorLog | None) -> AbstractLikelihood:
 def _shared_reward(fit: Fit, log: BehaviorLog | None) -> _Row:
     """Test one reward for all against one for each person."""
     name, model = "shared reward", fit.model
-    why = _no_shared_reward(fit)
+    why = _no_shared_reward(fit, logged=log is not None)
     if why:
         return _Row(name, f"not tested: {why}")
-    edge = fit.temperatures()["boundary"].to_numpy() != ""
     log = log or _counted(fit)
+    shared = _one_by_one(fit, log)
+    edge = shared.temperatures()["boundary"].to_numpy() != ""
     if edge.any():
         log = log.select(~edge[fit.subjects.encode(log.codebook.subjects.values)[log.subject]])
     reward = model.reward
     assert isinstance(reward, LinearReward)
     absent = {name: value for name, value in reward.fixed.items() if value == 0.0}
-    own = LinearReward(reward.features, absent, shared=False)
-    wide = SoftOptimalModel(model.task, own, Fixed(1.0), model.planner, model.prior, device=model.device)
+    wide = model.changed(reward=LinearReward(reward.features, absent, shared=False), temperature=Fixed(1.0))
     people = len(log.subjects)
     if people < 2:
         return _Row(name, "not tested: it takes two people who are at no boundary")
@@ -142,11 +141,13 @@ def _shared_reward(fit: Fit, log: BehaviorLog | None) -> _Row:
             f"not tested: the decisions of {shortlist(alone)} do not identify a reward of their own. Leave them out, "
             "or fix a weight that nobody meets at 0",
         )
-    shared = fit if not edge.any() else fit_model(_unbound(model), log)
+    if edge.any():
+        shared = fit_model(shared.model.changed(), log)
     free = fit_model(wide, log)
     if not (free.converged and shared.converged):
         return _Row(name, "not tested: somebody's own reward has no finite estimate (they never erred, for instance)")
-    statistic, df = max(0.0, 2 * (free.log_likelihood - shared.log_likelihood)), free.rank - shared.rank
+    statistic = max(0.0, 2 * (free.log_likelihood - shared.log_likelihood))
+    df = _rank_planned(free) - _rank_planned(shared)
     p = float(chi2.sf(statistic, df))
     left_out = f" {int(edge.sum())} at a boundary left out." if edge.any() else ""
     verdict = (
@@ -157,7 +158,7 @@ def _shared_reward(fit: Fit, log: BehaviorLog | None) -> _Row:
     return _Row(name, f"{verdict} ({people} people).{left_out}", statistic, float(df), p)
 
 
-def _no_shared_reward(fit: Fit) -> str:
+def _no_shared_reward(fit: Fit, logged: bool) -> str:
     """Say why there is no shared reward to be tested, or nothing."""
     model = fit.model
     if model.rows_are_people:
@@ -165,6 +166,8 @@ def _no_shared_reward(fit: Fit) -> str:
     if not isinstance(model.reward, LinearReward):
         return "only a LinearReward has a form with weights for each person"
     weights = [row for row in model.table.rows if row.kind == "reward" and row.fixed != 0.0]
+    if model.choice.is_sticky and not logged:
+        return "sticky people's choices depend on what they did before, which takes the log: assumptions(fit, log)"
     if len(weights) < 2:
         return "with a single weight, a reward of one's own is a temperature of one's own"
     return ""
@@ -181,10 +184,20 @@ def _not_alone(wide: SoftOptimalModel, log: BehaviorLog) -> list[Hashable]:
     return found or list(log.subjects)
 
 
-def _unbound(model: SoftOptimalModel) -> SoftOptimalModel:
-    """Return the hypothesis of a fitted model, before it knew the people."""
-    reward = copy.deepcopy(model.reward)
-    return SoftOptimalModel(model.task, reward, model.temperature, model.planner, model.prior, device=model.device)
+def _one_by_one(fit: Fit, log: BehaviorLog) -> Fit:
+    """Return the fit of the same people without a population, whose log-likelihood is a marginal one."""
+    if fit.population is None and fit.posterior is None:
+        return fit
+    return fit_model(fit.model.changed(temperature=PerSubject()), log)
+
+
+def _rank_planned(fit: Fit) -> int:
+    """Return how many parameters are identified but those of choice terms, which both sides of a test have.
+
+    One of them may hold a lapse at its boundary where the other does not.
+    """
+    table = fit.model.table
+    return fit.rank - int(table.free[table.choices].sum())
 
 
 def _counted(fit: Fit) -> BehaviorLog:
