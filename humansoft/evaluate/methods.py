@@ -45,7 +45,7 @@ def methods_of(fit: Fit, measured_in: str | None = None, by: str | None = None) 
         f"{fit.num_decisions:,.0f} decisions of {len(fit.subjects):,} people; {_PLANNERS[fit.model.planner]}; {when}.",
         f"Behavior identifies only reward / temperature, so that {MOTIVATED_OR_PRECISE} (Swait & Louviere 1993; "
         "Allison 1999; Hess & Rose 2012).",
-        _scale_free(measured_in) if measured_in is not None else _mode(fit),
+        _scale_free(fit, measured_in) if measured_in is not None else _mode(fit),
     ]
     if fit.model.choice:
         sentences.append(_choices(fit, measured_in is not None))
@@ -79,11 +79,14 @@ def _mode(fit: Fit) -> str:
     )
 
 
-def _scale_free(measured_in: str) -> str:
+def _scale_free(fit: Fit, measured_in: str) -> str:
+    along = (
+        ", along the intervals of temperatures" if fit.population is not None and not fit.model.rows_are_people else ""
+    )
     return (
         "Scale-free measures were compared, which stay the same when somebody's reward and temperature grow by one "
         f"factor; everybody was judged in the same states ({measured_in}), each by their own fitted reward. Intervals "
-        "are by the delta method from the covariance of the fit."
+        f"are by the delta method from the covariance of the fit{along}."
     )
 
 

@@ -48,7 +48,8 @@ def rationality(
     a horizon. Intervals are by the delta method, on a scale on which the measure is unbounded (logarithm, logit):
     of reward, temperature and choice terms together, the states of reference held fixed, and so are choice terms that
     are known or at a boundary. People at a boundary have the interval that their one-sided bound on the temperature
-    gives, all else held fixed.
+    gives, all else held fixed. Of a population that shares the reward, intervals reach as far as those of people's
+    temperatures make the measures move, and by the delta method for what else is uncertain.
 
     Args:
         fit: a fit; of a reward for each person (``LinearReward(shared=False)``, ``Fixed(1)``), or a shared one.
