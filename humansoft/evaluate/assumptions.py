@@ -14,6 +14,7 @@ from humansoft.data.columns import Columns
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import UsageError, shortlist
 from humansoft.evaluate.anchor import anchor_names, anchors_of, people_without_anchor
+from humansoft.evaluate.fitted_decisions import require_fitted
 from humansoft.evaluate.flatness import training_likelihood
 from humansoft.evaluate.gap_bins import GapBins, gap_bins
 from humansoft.evaluate.groups import group_of_people
@@ -56,6 +57,8 @@ def assumptions(fit: Fit, log: BehaviorLog | None = None, by: str | None = None)
       with ``by``: misfit that differs between groups is absorbed into their temperatures.
     - "anchor": does the weight that gives the unit make a difference to everybody's choices?
 
+    Fits of a population are tested at the estimates of the same people fitted one by one, without it.
+
     Args:
         fit: a fit.
         log: the log that was fitted. Needed with a horizon, and for sticky people's shared reward: the fit keeps how
@@ -81,26 +84,56 @@ def assumptions(fit: Fit, log: BehaviorLog | None = None, by: str | None = None)
         True
     """
     fit.require_converged()
-    likelihood = _likelihood(fit, log)
-    rows = [_shared_reward(fit, log)]
-    everybody = np.ones(len(fit.subjects), dtype=bool)
+    alone = _one_by_one(fit, log)
+    likelihood = _likelihood(alone, log)
+    rows = [_shared_reward(alone, log)]
+    everybody = np.ones(len(alone.subjects), dtype=bool)
     if by is None:
-        rows.append(_mistakes(fit, likelihood, everybody, "all"))
+        rows.append(_mistakes(alone, likelihood, everybody, "all"))
     else:
         groups, code = group_of_people(fit, by)
-        rows += [_mistakes(fit, likelihood, code == g, label) for g, label in enumerate(groups.values)]
+        code = code[fit.subjects.encode(alone.subjects.values)]
+        rows += [_mistakes(alone, likelihood, code == g, label) for g, label in enumerate(groups.values)]
     rows.append(_anchor(fit))
     names = ["test", "group", "statistic", "df", "p", "verdict"]
     return pd.DataFrame([{name: getattr(row, name) for name in names} for row in rows], columns=names)
 
 
+def _one_by_one(fit: Fit, log: BehaviorLog | None) -> Fit:
+    """Return the fit of the same people without a population.
+
+    What both tests ask is asked of choices, and their distributions are those of maximum likelihood: estimates of a
+    population's people are drawn towards each other, and its likelihood is a marginal one.
+    """
+    if fit.population is None:
+        return fit
+    if log is None:
+        _require_complete(fit)
+    else:
+        require_valid(log, fit.model.task)
+        require_fitted(fit, log)
+    temperature = fit.model.temperature if fit.model.rows_are_people else PerSubject()
+    hypothesis = fit.model.changed(temperature=temperature)
+    return fit_model(hypothesis, log or _counted(fit), allow_unidentified=True)
+
+
+def _require_complete(fit: Fit) -> None:
+    """Refuse to do without the log where the fit keeps too little of it."""
+    if fit.model.task.horizon is not None:
+        raise UsageError(
+            "a fit with a horizon keeps no times of decisions: give the log that was fitted, assumptions(fit, log)"
+        )
+    if fit.population is not None and fit.model.choice.is_sticky:
+        raise UsageError(
+            "a population of sticky people is tested one by one, which takes what they did before each decision: give "
+            "the log that was fitted, assumptions(fit, log)"
+        )
+
+
 def _likelihood(fit: Fit, log: BehaviorLog | None) -> AbstractLikelihood:
     """Return the likelihood of the decisions that were fitted."""
     if log is None:
-        if fit.model.task.horizon is not None:
-            raise UsageError(
-                "a fit with a horizon keeps no times of decisions: give the log that was fitted, assumptions(fit, log)"
-            )
+        _require_complete(fit)
         return training_likelihood(fit)
     require_valid(log, fit.model.task)
     strangers = [label for label in log.subjects if label not in fit.subjects]
@@ -122,9 +155,8 @@ def _shared_reward(fit: Fit, log: BehaviorLog | None) -> _Row:
     why = _no_shared_reward(fit, logged=log is not None)
     if why:
         return _Row(name, f"not tested: {why}")
-    log = log or _counted(fit)
-    shared = _one_by_one(fit, log)
-    edge = shared.temperatures()["boundary"].to_numpy() != ""
+    log, shared = log or _counted(fit), fit
+    edge = fit.temperatures()["boundary"].to_numpy() != ""
     if edge.any():
         log = log.select(~edge[fit.subjects.encode(log.codebook.subjects.values)[log.subject]])
     reward = model.reward
@@ -142,7 +174,7 @@ def _shared_reward(fit: Fit, log: BehaviorLog | None) -> _Row:
             "or fix a weight that nobody meets at 0",
         )
     if edge.any():
-        shared = fit_model(shared.model.changed(), log)
+        shared = fit_model(model.changed(), log)
     free = fit_model(wide, log)
     if not (free.converged and shared.converged):
         return _Row(name, "not tested: somebody's own reward has no finite estimate (they never erred, for instance)")
@@ -184,13 +216,6 @@ def _not_alone(wide: SoftOptimalModel, log: BehaviorLog) -> list[Hashable]:
     return found or list(log.subjects)
 
 
-def _one_by_one(fit: Fit, log: BehaviorLog) -> Fit:
-    """Return the fit of the same people without a population, whose log-likelihood is a marginal one."""
-    if fit.population is None and fit.posterior is None:
-        return fit
-    return fit_model(fit.model.changed(temperature=PerSubject()), log)
-
-
 def _rank_planned(fit: Fit) -> int:
     """Return how many parameters are identified but those of choice terms, which both sides of a test have.
 
@@ -230,7 +255,12 @@ def _counted(fit: Fit) -> BehaviorLog:
 
 def _mistakes(fit: Fit, likelihood: AbstractLikelihood, people: npt.NDArray[np.bool_], group: Hashable) -> _Row:
     """Test whether the mistakes of some people are as likely as what they cost makes them."""
-    name, bins = "mistakes by cost", gap_bins(fit, likelihood, people)
+    name = "mistakes by cost"
+    if not fit.converged:
+        return _Row(
+            name, "not tested: one by one, without the population, somebody has no finite estimate", group=group
+        )
+    bins = gap_bins(fit, likelihood, people)
     statistic, df, p = bins.test
     if df == 0:
         return _Row(name, "not tested: too few mistakes are expected to be sorted by cost", group=group)

@@ -97,8 +97,8 @@ def rank_intervals(values: Real, covariance: Real, seed: int) -> tuple[Real, Rea
 
 def variances(slopes: Real, covariance: Real) -> Real:
     """Return the variance [R, Q] of what moves by slopes [R, Q, C] with parameters of covariance [R, C, C]."""
-    found = np.einsum("rmc,rcd,rmd->rm", slopes, covariance, slopes, optimize=True)
-    return np.maximum(found, 0.0)
+    found: Real = np.einsum("rmc,rcd,rmd->rm", slopes, covariance, slopes, optimize=True)
+    return np.asarray(np.maximum(found, 0.0))
 
 
 def bounded(scale: Scale, value: Real, error: Real) -> tuple[Real, Real]:
@@ -125,7 +125,7 @@ def bounded_along(scale: Scale, value: Real, values: Real, errors: Real) -> tupl
         errors: [K, R] standard errors that other parameters give there.
     """
     to, slope, back = scale
-    ends = []
+    ends: list[Real] = []
     for place in (values.argmin(axis=0), values.argmax(axis=0)):
         end, error = (np.take_along_axis(table, place[None], axis=0)[0] for table in (values, errors))
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -228,3 +228,24 @@ def test_a_changed_hypothesis_keeps_every_other_part() -> None:
     assert changed.prior is not None
     torch.testing.assert_close(changed.prior, model.prior)
     assert repr(changed.reward) == repr(model.reward)
+
+
+def test_a_population_is_tested_in_its_people_one_by_one() -> None:
+    """Estimates drawn towards each other, and a marginal likelihood, have not the distribution of the tests."""
+    task = maze()
+    log = soft(task, episodes=25)
+    model = hs.SoftOptimalModel(task, hs.LinearReward(FEATURES, {"step": -1.0}), hs.PerSubject())
+    together, alone = hs.fit(model, log, method="hierarchical"), hs.fit(model, log)
+    expected = hs.assumptions(alone)
+    pd.testing.assert_frame_equal(hs.assumptions(together, log), expected, rtol=1e-5)
+    pd.testing.assert_frame_equal(hs.assumptions(together), expected, rtol=1e-5)
+    with pytest.raises(hs.errors.UsageError, match="not the log that was fitted"):
+        hs.assumptions(together, soft(task, episodes=25, seed=5))
+
+
+def test_a_population_of_sticky_people_needs_the_log() -> None:
+    task = maze()
+    model = hs.SoftOptimalModel(task, hs.LinearReward(FEATURES, REWARD), hs.PerSubject(), choice=hs.Stickiness(0.5))
+    fit = hs.fit(model, soft(task, episodes=10), method="hierarchical")
+    with pytest.raises(hs.errors.UsageError, match="what they did before each decision"):
+        hs.assumptions(fit)
