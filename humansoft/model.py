@@ -34,6 +34,8 @@ from humansoft.temperature import AVERAGE_PERSON, Fixed, PerGroup, PerSubject, S
 
 Index = npt.NDArray[np.int64]
 
+_PARTS = ("task", "reward", "temperature", "planner", "prior", "solver", "device")
+
 
 class SoftOptimalModel(nn.Module):
     r"""People who plan and act soft-optimally: pi(a|s) = prior(a|s) exp((Q(s,a) - V(s)) / temperature).
@@ -94,6 +96,11 @@ class SoftOptimalModel(nn.Module):
         self.groups = Labels("group", ())
         self.group_of_subject: Index = np.zeros(0, dtype=np.int64)
         self.table = Parameters.of([])
+
+    def changed(self, **parts: Any) -> "SoftOptimalModel":  # noqa: ANN401 - as the class takes them
+        """Return the hypothesis, before it knew the people, with some parts (arguments of the class) replaced."""
+        kept = {name: getattr(self, name) for name in _PARTS}
+        return SoftOptimalModel(**{**kept, "choice": self.choice.terms, **parts})
 
     def bind(self, log: BehaviorLog) -> Self:
         """Return a copy with parameters for the people of a log (or for their groups).
@@ -222,19 +229,13 @@ class SoftOptimalModel(nn.Module):
             found = solve_goals(expansion, rewards, row_temperature)
             if found.status is not SolveStatus.OUT_OF_RANGE or not expansion.can_be_spelled_out:
                 return found
-        reward = expansion.laid_out(rewards)
-        temperature = row_temperature[expansion.row].to(expansion.problem.device)
+        problem, reward = expansion.problem, expansion.laid_out(rewards)
+        temperature = row_temperature[expansion.row].to(problem.device)
         hard = self.planner == "boltzmann"
         if self.task.horizon is not None:
-            return solve_finite_horizon(expansion.problem, reward, temperature, plan_hard=hard)
+            return solve_finite_horizon(problem, reward, temperature, plan_hard=hard)
         return solve_stationary(
-            expansion.problem,
-            reward,
-            temperature,
-            plan_hard=hard,
-            solver=self.solver,
-            start=start,
-            differentiable=differentiable,
+            problem, reward, temperature, plan_hard=hard, solver=self.solver, start=start, differentiable=differentiable
         )
 
     @property

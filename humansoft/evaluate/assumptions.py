@@ -1,6 +1,5 @@
 """assumptions: what a comparison of temperatures takes for granted, tested on the data."""
 
-import copy
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from humansoft.data.columns import Columns
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import UsageError, shortlist
 from humansoft.evaluate.anchor import anchor_names, anchors_of, people_without_anchor
+from humansoft.evaluate.fitted_decisions import require_fitted
 from humansoft.evaluate.flatness import training_likelihood
 from humansoft.evaluate.gap_bins import GapBins, gap_bins
 from humansoft.evaluate.groups import group_of_people
@@ -25,7 +25,7 @@ from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
-from humansoft.temperature import Fixed
+from humansoft.temperature import Fixed, PerSubject
 from humansoft.threads import one_thread
 
 LEVEL = 0.01
@@ -50,17 +50,19 @@ class _Row:
 def assumptions(fit: Fit, log: BehaviorLog | None = None, by: str | None = None) -> pd.DataFrame:
     r"""Test what a comparison of temperatures takes for granted.
 
-    - "shared reward": likelihood-ratio test of one reward for all against a reward for each person; as many degrees of
-      freedom as the data identify more parameters.
+    - "shared reward": likelihood-ratio test of one reward for all against a reward for each person, all else (choice
+      terms, planner) alike; as many degrees of freedom as the data identify more parameters.
     - "mistakes by cost": are mistakes as exponentially unlikely in their cost as the model says? Chi-squared of the
       mistakes counted in bins of cost against those expected, given that the parameters were estimated. For each group
       with ``by``: misfit that differs between groups is absorbed into their temperatures.
     - "anchor": does the weight that gives the unit make a difference to everybody's choices?
 
+    Fits of a population are tested at the estimates of the same people fitted one by one, without it.
+
     Args:
         fit: a fit.
-        log: the log that was fitted. Needed with a horizon only: the fit keeps how often each decision was made, but
-            not when.
+        log: the log that was fitted. Needed with a horizon, and for sticky people's shared reward: the fit keeps how
+            often each decision was made, but not when.
         by: a participants' column; mistakes are tested in each of its groups.
 
     Returns:
@@ -82,26 +84,56 @@ def assumptions(fit: Fit, log: BehaviorLog | None = None, by: str | None = None)
         True
     """
     fit.require_converged()
-    likelihood = _likelihood(fit, log)
-    rows = [_shared_reward(fit, log)]
-    everybody = np.ones(len(fit.subjects), dtype=bool)
+    alone = _one_by_one(fit, log)
+    likelihood = _likelihood(alone, log)
+    rows = [_shared_reward(alone, log)]
+    everybody = np.ones(len(alone.subjects), dtype=bool)
     if by is None:
-        rows.append(_mistakes(fit, likelihood, everybody, "all"))
+        rows.append(_mistakes(alone, likelihood, everybody, "all"))
     else:
         groups, code = group_of_people(fit, by)
-        rows += [_mistakes(fit, likelihood, code == g, label) for g, label in enumerate(groups.values)]
+        code = code[fit.subjects.encode(alone.subjects.values)]
+        rows += [_mistakes(alone, likelihood, code == g, label) for g, label in enumerate(groups.values)]
     rows.append(_anchor(fit))
     names = ["test", "group", "statistic", "df", "p", "verdict"]
     return pd.DataFrame([{name: getattr(row, name) for name in names} for row in rows], columns=names)
 
 
+def _one_by_one(fit: Fit, log: BehaviorLog | None) -> Fit:
+    """Return the fit of the same people without a population.
+
+    What both tests ask is asked of choices, and their distributions are those of maximum likelihood: estimates of a
+    population's people are drawn towards each other, and its likelihood is a marginal one.
+    """
+    if fit.population is None:
+        return fit
+    if log is None:
+        _require_complete(fit)
+    else:
+        require_valid(log, fit.model.task)
+        require_fitted(fit, log)
+    temperature = fit.model.temperature if fit.model.rows_are_people else PerSubject()
+    hypothesis = fit.model.changed(temperature=temperature)
+    return fit_model(hypothesis, log or _counted(fit), allow_unidentified=True)
+
+
+def _require_complete(fit: Fit) -> None:
+    """Refuse to do without the log where the fit keeps too little of it."""
+    if fit.model.task.horizon is not None:
+        raise UsageError(
+            "a fit with a horizon keeps no times of decisions: give the log that was fitted, assumptions(fit, log)"
+        )
+    if fit.population is not None and fit.model.choice.is_sticky:
+        raise UsageError(
+            "a population of sticky people is tested one by one, which takes what they did before each decision: give "
+            "the log that was fitted, assumptions(fit, log)"
+        )
+
+
 def _likelihood(fit: Fit, log: BehaviorLog | None) -> AbstractLikelihood:
     """Return the likelihood of the decisions that were fitted."""
     if log is None:
-        if fit.model.task.horizon is not None:
-            raise UsageError(
-                "a fit with a horizon keeps no times of decisions: give the log that was fitted, assumptions(fit, log)"
-            )
+        _require_complete(fit)
         return training_likelihood(fit)
     require_valid(log, fit.model.task)
     strangers = [label for label in log.subjects if label not in fit.subjects]
@@ -120,18 +152,17 @@ def _likelihood(fit: Fit, log: BehaviorLog | None) -> AbstractLikelihood:
 def _shared_reward(fit: Fit, log: BehaviorLog | None) -> _Row:
     """Test one reward for all against one for each person."""
     name, model = "shared reward", fit.model
-    why = _no_shared_reward(fit)
+    why = _no_shared_reward(fit, logged=log is not None)
     if why:
         return _Row(name, f"not tested: {why}")
+    log, shared = log or _counted(fit), fit
     edge = fit.temperatures()["boundary"].to_numpy() != ""
-    log = log or _counted(fit)
     if edge.any():
         log = log.select(~edge[fit.subjects.encode(log.codebook.subjects.values)[log.subject]])
     reward = model.reward
     assert isinstance(reward, LinearReward)
     absent = {name: value for name, value in reward.fixed.items() if value == 0.0}
-    own = LinearReward(reward.features, absent, shared=False)
-    wide = SoftOptimalModel(model.task, own, Fixed(1.0), model.planner, model.prior, device=model.device)
+    wide = model.changed(reward=LinearReward(reward.features, absent, shared=False), temperature=Fixed(1.0))
     people = len(log.subjects)
     if people < 2:
         return _Row(name, "not tested: it takes two people who are at no boundary")
@@ -142,11 +173,13 @@ def _shared_reward(fit: Fit, log: BehaviorLog | None) -> _Row:
             f"not tested: the decisions of {shortlist(alone)} do not identify a reward of their own. Leave them out, "
             "or fix a weight that nobody meets at 0",
         )
-    shared = fit if not edge.any() else fit_model(_unbound(model), log)
+    if edge.any():
+        shared = fit_model(model.changed(), log)
     free = fit_model(wide, log)
     if not (free.converged and shared.converged):
         return _Row(name, "not tested: somebody's own reward has no finite estimate (they never erred, for instance)")
-    statistic, df = max(0.0, 2 * (free.log_likelihood - shared.log_likelihood)), free.rank - shared.rank
+    statistic = max(0.0, 2 * (free.log_likelihood - shared.log_likelihood))
+    df = _rank_planned(free) - _rank_planned(shared)
     p = float(chi2.sf(statistic, df))
     left_out = f" {int(edge.sum())} at a boundary left out." if edge.any() else ""
     verdict = (
@@ -157,7 +190,7 @@ def _shared_reward(fit: Fit, log: BehaviorLog | None) -> _Row:
     return _Row(name, f"{verdict} ({people} people).{left_out}", statistic, float(df), p)
 
 
-def _no_shared_reward(fit: Fit) -> str:
+def _no_shared_reward(fit: Fit, logged: bool) -> str:
     """Say why there is no shared reward to be tested, or nothing."""
     model = fit.model
     if model.rows_are_people:
@@ -165,6 +198,8 @@ def _no_shared_reward(fit: Fit) -> str:
     if not isinstance(model.reward, LinearReward):
         return "only a LinearReward has a form with weights for each person"
     weights = [row for row in model.table.rows if row.kind == "reward" and row.fixed != 0.0]
+    if model.choice.is_sticky and not logged:
+        return "sticky people's choices depend on what they did before, which takes the log: assumptions(fit, log)"
     if len(weights) < 2:
         return "with a single weight, a reward of one's own is a temperature of one's own"
     return ""
@@ -181,10 +216,13 @@ def _not_alone(wide: SoftOptimalModel, log: BehaviorLog) -> list[Hashable]:
     return found or list(log.subjects)
 
 
-def _unbound(model: SoftOptimalModel) -> SoftOptimalModel:
-    """Return the hypothesis of a fitted model, before it knew the people."""
-    reward = copy.deepcopy(model.reward)
-    return SoftOptimalModel(model.task, reward, model.temperature, model.planner, model.prior, device=model.device)
+def _rank_planned(fit: Fit) -> int:
+    """Return how many parameters are identified but those of choice terms, which both sides of a test have.
+
+    One of them may hold a lapse at its boundary where the other does not.
+    """
+    table = fit.model.table
+    return fit.rank - int(table.free[table.choices].sum())
 
 
 def _counted(fit: Fit) -> BehaviorLog:
@@ -217,7 +255,12 @@ def _counted(fit: Fit) -> BehaviorLog:
 
 def _mistakes(fit: Fit, likelihood: AbstractLikelihood, people: npt.NDArray[np.bool_], group: Hashable) -> _Row:
     """Test whether the mistakes of some people are as likely as what they cost makes them."""
-    name, bins = "mistakes by cost", gap_bins(fit, likelihood, people)
+    name = "mistakes by cost"
+    if not fit.converged:
+        return _Row(
+            name, "not tested: one by one, without the population, somebody has no finite estimate", group=group
+        )
+    bins = gap_bins(fit, likelihood, people)
     statistic, df, p = bins.test
     if df == 0:
         return _Row(name, "not tested: too few mistakes are expected to be sorted by cost", group=group)

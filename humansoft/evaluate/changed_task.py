@@ -1,6 +1,5 @@
 """A fit's people in a changed task: what has to agree, and what they would do there."""
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,9 +91,7 @@ class Question:
             ModelError: rewards of which nothing is known.
         """
         old = fit.model
-        reward, choice = copy.deepcopy(old.reward), old.choice.terms
-        changed = SoftOptimalModel(task, reward, old.temperature, old.planner, prior, old.solver, old.device, choice)
-        bound = changed.bound_to(old.subjects, old.groups, old.group_of_subject)
+        bound = old.changed(task=task, prior=prior).bound_to(old.subjects, old.groups, old.group_of_subject)
         known = {(row.name, row.label): p for p, row in enumerate(old.table.rows)}
         unknown = [str(row) for row in bound.table.rows if (row.name, row.label) not in known]
         if unknown:
@@ -103,8 +100,7 @@ class Question:
         tensors = (*old.reward.parameters(), old.log_temperature, *old.choice.parameters())
         full = torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).numpy()
         # As it was before somebody was held at a boundary.
-        original = SoftOptimalModel(old.task, copy.deepcopy(reward), old.temperature, old.planner, choice=choice)
-        free = original.bound_to(old.subjects, old.groups, old.group_of_subject).table.num_free
+        free = old.changed().bound_to(old.subjects, old.groups, old.group_of_subject).table.num_free
         return cls(fit, full, bound, place, _reachable(task), free)
 
     def predict(self, full: Real) -> tuple[Policy, Real]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.data.log import BehaviorLog
-from humansoft.errors import UsageError, did_you_mean
+from humansoft.errors import UsageError, did_you_mean, shortlist
 from humansoft.evaluate.flatness import training_likelihood
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
@@ -85,7 +85,7 @@ def units_of(fit: Fit, unit: UnitName = "subject", log: BehaviorLog | None = Non
             raise UsageError(f"a fit keeps {why}: pass the log it was fitted to, log=...")
         likelihood = training_likelihood(fit)
     else:
-        _require_fitted(fit, log)
+        require_fitted(fit, log)
         likelihood = likelihood_of(fit.model, fit.model.observe(log, by=unit))
     seen = likelihood.observations
     if unit == "subject" or log is None:
@@ -130,8 +130,15 @@ def require_same_decisions(fits: Mapping[str, Fit]) -> None:
             )
 
 
-def _require_fitted(fit: Fit, log: BehaviorLog) -> None:
-    """Refuse a log that is not the one the fit was learned from."""
+def require_fitted(fit: Fit, log: BehaviorLog) -> None:
+    """Refuse a log that is not the one the fit was learned from.
+
+    Raises:
+        UsageError: its decisions are others, or somebody else's.
+    """
+    strangers = [label for label in log.subjects if label not in fit.subjects]
+    if strangers:
+        raise UsageError(f"this is not the log that was fitted: the fit does not know {shortlist(strangers)}")
     seen = fit.model.observe(log)
     same = _decisions(fit) == _rounded(_counts(fit, seen.person, seen.state, seen.action, seen.weight))
     if not same:

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from scipy.stats import chi2
 
 from humansoft.fit.arrow import inverse
+from humansoft.fit.choice_likelihood import as_planned
+from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit
 from humansoft.planners import log_prior
@@ -95,7 +97,7 @@ class _Choices:
     """All that some people could have done where they were (N actions, those of one visit side by side).
 
     Attributes:
-        visit: [N] which visited (person, time, state) an action belongs to.
+        visit: [N] which visited (person, time, state; what was done before, if people are sticky) an action belongs to.
         visits: [N] how often that was.
         person: [N] whose.
         chance: [N] probability of the action.
@@ -119,7 +121,7 @@ class _Choices:
         assert logs is not None, "there is a solution at the estimates"
         seen, model = every.observations, fit.model
         visit = np.cumsum(np.diff(_place(seen, likelihood), prepend=-1) != 0) - 1
-        value = logs.numpy()
+        value = _planned(likelihood, seen) if model.choice else logs.numpy()
         if model.task.goals is None:
             value = value - log_prior(model.task, model.planner, model.prior).numpy()[seen.state, seen.action]
         best = np.maximum.reduceat(value, np.flatnonzero(np.diff(visit, prepend=-1)))
@@ -153,11 +155,19 @@ class _Choices:
         return found
 
 
+def _planned(likelihood: AbstractLikelihood, seen: Observations) -> Real:
+    """Return the log probability of each action [N] before habits and slips, which say nothing of what it costs."""
+    planned = likelihood_of(as_planned(likelihood.model), seen)
+    logs = planned.log_prob(planned.start())
+    assert logs is not None, "there is a solution at the estimates"
+    return logs.numpy()
+
+
 def _place(seen: Observations, likelihood: AbstractLikelihood) -> Index:
-    """Return one number for each (time, state, person)."""
-    states, people = len(likelihood.model.task.states), len(likelihood.model.subjects)
-    found: Index = (seen.time * states + seen.state) * people + seen.person
-    return found
+    """Return one number for each (time, state, person), and action made before where that matters."""
+    task = likelihood.model.task
+    found: Index = (seen.time * len(task.states) + seen.state) * len(likelihood.model.subjects) + seen.person
+    return found if seen.previous is None else found * (len(task.actions) + 1) + seen.previous + 1
 
 
 def _made(every: Observations, likelihood: AbstractLikelihood) -> Real:

@@ -11,20 +11,22 @@ from humansoft.codebook import Labels
 from humansoft.errors import IdentificationError, shortlist
 from humansoft.evaluate.anchor import anchors_of, people_without_anchor, unit_of_reward
 from humansoft.evaluate.flatness import training_likelihood
-from humansoft.evaluate.measures import Measured, completed, measure
+from humansoft.evaluate.measured_rows import along_temperatures, at_boundaries, measured
+from humansoft.evaluate.measures import Measured, completed
 from humansoft.evaluate.solved_rows import MEASURES
 from humansoft.evaluate.spread import (
     MOST_RANKED,
     SCALES,
     bounded,
+    bounded_along,
     columns_of,
     rank_intervals,
     row_covariances,
     usual_covariance,
+    variances,
 )
 from humansoft.evaluate.yardstick import Yardstick
 from humansoft.fit.arrow import BlockCovariance
-from humansoft.fit.boundary import limit_temperatures
 from humansoft.fit.flat_space import spectrum
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.result import Fit, FitStatus
@@ -48,6 +50,8 @@ class MeasuredPeople:
         edge: [R] "", "lower", "upper" or "both": at which boundary the temperature of a row is.
         found: measures of all rows.
         ends: [2, R, 7] smallest and largest values that rows at a boundary may have; nan for others.
+        along: the measures at the ends of the interval of each row's temperature, and at the estimate, with their
+            slopes; empty where intervals are by the delta method alone.
         covariance: of the parameters; ``None`` where the fit has none.
         kind: name of that covariance.
         notes: sentences that belong beside the table.
@@ -57,6 +61,7 @@ class MeasuredPeople:
     edge: "npt.NDArray[np.object_]"
     found: Measured
     ends: Real
+    along: tuple[Measured, ...]
     covariance: BlockCovariance | None
     kind: str
     notes: tuple[str, ...]
@@ -71,7 +76,7 @@ class MeasuredPeople:
         yardstick, fit = completed(yardstick), yardstick.fit
         edge = fit.params.loc[["log_temperature"], "boundary"].to_numpy(dtype=object)
         edge = edge[fit.model.temperature_row().numpy()]
-        found, notes = _measured(yardstick, edge), []
+        found, notes = measured(yardstick, edge), []
         usual = None
         if fit.status is FitStatus.NOT_IDENTIFIED:
             _require_told(yardstick, found)
@@ -82,9 +87,11 @@ class MeasuredPeople:
         else:
             usual = usual_covariance(fit)
         covariance, kind = usual if usual is not None else (None, "")
+        notes += _choice_notes(fit)
         if (edge == "both").any():
             notes.append("somebody made no decision that depends on the temperature: nothing is said about them")
-        return cls(yardstick, edge, found, _ends(yardstick, edge), covariance, kind, tuple(notes))
+        along = along_temperatures(yardstick, edge, found) if covariance is not None else ()
+        return cls(yardstick, edge, found, at_boundaries(yardstick, edge), along, covariance, kind, tuple(notes))
 
     @property
     def row(self) -> Index:
@@ -161,12 +168,26 @@ class MeasuredPeople:
         inner = self.edge == ""
         if self.covariance is not None:
             each = row_covariances(self.covariance, self.yardstick.directions.owner)
-            variances = np.einsum("rmc,rcd,rmd->rm", self.found.slopes, each, self.found.slopes, optimize=True)
-            errors = np.sqrt(np.maximum(variances, 0.0))
+            errors = np.sqrt(variances(self.found.slopes, each))
+            own = self._along(each) if self.along else None
             for place, name in enumerate(MEASURES):
-                own = bounded(SCALES[name], self.found.values[:, place], errors[:, place])
-                low[inner, place], high[inner, place] = own[0][inner], own[1][inner]
+                if own is None:
+                    ends = bounded(SCALES[name], self.found.values[:, place], errors[:, place])
+                else:
+                    values, others = (part[:, :, place] for part in own)
+                    ends = bounded_along(SCALES[name], self.found.values[:, place], values, others)
+                low[inner, place], high[inner, place] = ends[0][inner], ends[1][inner]
         return low, high
+
+    def _along(self, each: Real) -> tuple[Real, Real]:
+        """Return the measures along the temperature's interval, and what all else leaves uncertain there [3, R, 7]."""
+        hot = self.yardstick.directions.is_temperature
+        values, errors = [], []
+        for there in self.along:
+            rest = variances(there.slopes, each) - variances(there.slopes * hot, each)
+            values.append(there.values)
+            errors.append(np.sqrt(np.maximum(rest, 0.0)))
+        return np.stack(values), np.stack(errors)
 
     def _errors(self, place: int, weights: Real) -> Real:
         """Return the standard error of weighted sums [G, B] over people of one measure."""
@@ -218,39 +239,17 @@ def _wide(name: str, values: Real, low: Real, high: Real) -> dict[str, Real]:
     return {name: values, f"{name}_low": low, f"{name}_high": high}
 
 
-def _measured(yardstick: Yardstick, edge: "npt.NDArray[np.object_]") -> Measured:
-    """Measure all rows, and how those move that are at no boundary."""
-    values = np.full((len(edge), len(MEASURES)), np.nan)
-    slopes = np.zeros((*values.shape, yardstick.directions.num_colors))
-    own = np.full((len(yardstick.fit.subjects), len(MEASURES)), np.nan)
-    for rows, moving in ((np.flatnonzero(edge == ""), True), (np.flatnonzero(edge != ""), False)):
-        if len(rows):
-            part = measure(yardstick, rows, yardstick.log_temperature[rows], slopes=moving)
-            values[rows] = part.values
-            own = np.where(np.isnan(own), part.own, own)
-            if moving:
-                slopes[rows] = part.slopes
-    values[edge == "both"] = np.nan
-    own[edge[yardstick.row_of_person] == "both"] = np.nan
-    return Measured(values, slopes, own)
-
-
-def _ends(yardstick: Yardstick, edge: "npt.NDArray[np.object_]") -> Real:
-    """Return the range [2, R, 7] of each measure between the limit of the temperature and its one-sided bound."""
-    ends = np.full((2, len(edge), len(MEASURES)), np.nan)
-    rows = np.flatnonzero((edge == "lower") | (edge == "upper"))
-    if not len(rows):
-        return ends
-    fit = yardstick.fit
-    place = fit.model.temperature_row().numpy()[rows]
-    params = fit.params.loc[["log_temperature"]]
-    bound = np.where(edge[rows] == "lower", params["ci_high"].to_numpy()[place], params["ci_low"].to_numpy()[place])
-    limits = limit_temperatures(fit.model)
-    limit = np.array([limits[kind] for kind in edge[rows]])
-    temperatures = (bound.astype(float), limit, yardstick.log_temperature[rows])
-    seen = np.stack([measure(yardstick, rows, at).values for at in temperatures])
-    ends[:, rows] = seen.min(axis=0), seen.max(axis=0)
-    return ends
+def _choice_notes(fit: Fit) -> list[str]:
+    """Say what of people's choice terms the measures or their intervals leave out."""
+    notes, choice = [], fit.params.iloc[fit.model.table.choices]
+    if fit.model.choice.is_sticky:
+        notes.append(
+            "these people are sticky, and are measured where nothing was done before: what their habit adds to their "
+            "mistakes, or saves them, is in none of these measures (predict and simulate have it)"
+        )
+    if (choice["boundary"] != "").any():
+        notes.append("intervals hold the lapse, which is at a boundary, where it is")
+    return notes
 
 
 def _require_told(yardstick: Yardstick, found: Measured) -> None:

@@ -45,8 +45,10 @@ def methods_of(fit: Fit, measured_in: str | None = None, by: str | None = None) 
         f"{fit.num_decisions:,.0f} decisions of {len(fit.subjects):,} people; {_PLANNERS[fit.model.planner]}; {when}.",
         f"Behavior identifies only reward / temperature, so that {MOTIVATED_OR_PRECISE} (Swait & Louviere 1993; "
         "Allison 1999; Hess & Rose 2012).",
-        _scale_free(measured_in) if measured_in is not None else _mode(fit),
+        _scale_free(fit, measured_in) if measured_in is not None else _mode(fit),
     ]
+    if fit.model.choice:
+        sentences.append(_choices(fit, measured_in is not None))
     if by is not None:
         mean = "means of a group" if measured_in is not None else "a group's temperature, or the geometric mean of its"
         sentences.append(
@@ -77,12 +79,24 @@ def _mode(fit: Fit) -> str:
     )
 
 
-def _scale_free(measured_in: str) -> str:
+def _scale_free(fit: Fit, measured_in: str) -> str:
+    along = (
+        ", along the intervals of temperatures" if fit.population is not None and not fit.model.rows_are_people else ""
+    )
     return (
         "Scale-free measures were compared, which stay the same when somebody's reward and temperature grow by one "
         f"factor; everybody was judged in the same states ({measured_in}), each by their own fitted reward. Intervals "
-        "are by the delta method from the covariance of the fit."
+        f"are by the delta method from the covariance of the fit{along}."
     )
+
+
+def _choices(fit: Fit, measured: bool) -> str:
+    """Name the choice terms, and say what they have to do with what was compared."""
+    terms = ", ".join(type(term).__name__ for term in fit.model.choice.terms)
+    if not measured:
+        return f"Choice terms ({terms}) are estimated beside the temperatures, which do not contain them."
+    first = " as if nothing had been done before" if fit.model.choice.is_sticky else ""
+    return f"People were judged by what they do at the moment of choice, with choice terms ({terms}){first}."
 
 
 def _kinds(fit: Fit) -> str:

@@ -78,6 +78,8 @@ def compare_models(
     require_same_decisions(fits)
     for one in fits.values():
         one.require_converged()
+    if "aic" in chosen.names or "bic" in chosen.names:
+        _require_one_scale(fits)
     table = pd.DataFrame({name: _basics(one) for name, one in fits.items()}).T.rename_axis("model")
     found = _Comparison(table, fits, log, chosen.unit)
     for name in chosen.names:
@@ -134,6 +136,18 @@ def _fitted(models: Mapping[str, Fit | SoftOptimalModel], log: BehaviorLog | Non
         else:
             fits[name] = fit_model(model, log, seed=seed)
     return fits
+
+
+def _require_one_scale(fits: Mapping[str, Fit]) -> None:
+    """Refuse criteria of likelihoods in which people are integrated out beside others in which they are estimated."""
+    integrated = [fit.population is not None and fit.population.integration != "none" for fit in fits.values()]
+    plain = [name for name, marginal in zip(fits, integrated, strict=True) if not marginal]
+    if plain and any(integrated):
+        raise UsageError(
+            f"aic and bic: {shortlist(plain)} have no population, the others do: a likelihood at people's own "
+            "estimates and one over all they may be are not on one scale. Fit all of them with method='hierarchical', "
+            "or none, or compare held-out predictions with score()"
+        )
 
 
 def _basics(fit: Fit) -> dict[str, float]:

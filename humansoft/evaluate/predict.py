@@ -10,7 +10,7 @@ import torch
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, UsageError, did_you_mean, shortlist
-from humansoft.fit.result import Fit
+from humansoft.fit.result import Fit, require_fit
 from humansoft.tasks.lookup import action_codes, action_labels
 from humansoft.tasks.task import Task
 from humansoft.threads import one_thread
@@ -47,6 +47,7 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
         >>> bool(hs.predict(fitted, log)["p_stay"].between(0, 1).all())
         True
     """
+    require_fit(fit, "predict()")
     require_valid(log, fit.model.task)
     logs, known = log_probabilities(fit, log, on_unknown)
     task = fit.model.task

@@ -40,9 +40,16 @@ def rationality(
       people at a boundary, for whom it has no end.
     - ``regret_per_decision``: V* - Q* of what is chosen, in units of reward; only where a weight is anchored.
 
+    People are measured by what they do: what they plan, with the lapses and action biases of the model's choice terms,
+    which move them as well (their values, visits and mistakes). Stickiness depends on more than the state, so that
+    sticky people are measured where nothing was done before, which the notes say.
+
     Adding a shaping reward discount * v(s') - v(s), with v 0 at the end, leaves all of them unchanged in tasks without
-    a horizon. Intervals are by the delta method, on a scale on which the measure is unbounded (logarithm, logit).
-    People at a boundary have the interval that their one-sided bound on the temperature gives.
+    a horizon. Intervals are by the delta method, on a scale on which the measure is unbounded (logarithm, logit):
+    of reward, temperature and choice terms together, the states of reference held fixed, and so are choice terms that
+    are known or at a boundary. People at a boundary have the interval that their one-sided bound on the temperature
+    gives, all else held fixed. Of a population that shares the reward, intervals reach as far as those of people's
+    temperatures make the measures move, and by the delta method for what else is uncertain.
 
     Args:
         fit: a fit; of a reward for each person (``LinearReward(shared=False)``, ``Fixed(1)``), or a shared one.

@@ -109,7 +109,7 @@ def _hypothesis(fit: Fit) -> SoftOptimalModel:
         )
     with torch.no_grad():
         reward = KnownReward(model.reward(model.task))
-    return SoftOptimalModel(model.task, reward, PerSubject(), model.planner, model.prior, choice=model.choice.known())
+    return model.changed(reward=reward, temperature=PerSubject(), choice=model.choice.known())
 
 
 def _points(hypothesis: SoftOptimalModel, log: BehaviorLog) -> tuple[Real, Real]:

@@ -11,7 +11,7 @@ from humansoft.data.log import BehaviorLog
 from humansoft.errors import LogError, UsageError, did_you_mean
 from humansoft.evaluate.baselines import BASELINES
 from humansoft.evaluate.predict import OnUnknown, log_probabilities
-from humansoft.fit.result import Fit
+from humansoft.fit.result import Fit, require_fit
 from humansoft.tasks.lookup import action_codes, playable_in, require_tables
 from humansoft.tasks.task import Task
 
@@ -52,6 +52,7 @@ def score(
         >>> bool(table.loc["model", "nats_per_decision"] < table.loc["marginal", "nats_per_decision"])
         True
     """
+    require_fit(fit, "score()")
     task = fit.model.task
     names = _names(baselines, task)
     require_valid(log, task)

@@ -76,7 +76,7 @@ def simulate(
         given = dict(source.options) | options if same else options
         return environment_log(source, env_id or source.env_id, given, episodes, seed, max_steps)
     if env_id is not None:
-        policy = _whole_policy(source) if isinstance(source, Fit) else source
+        policy = source.policy if isinstance(source, Fit) else source
         table = walk_in_task(policy, env_id, options, episodes, seed, max_steps)
         return _as_log(table, policy, source.training.columns if isinstance(source, Fit) else _columns_for(policy.task))
     if options:
@@ -88,7 +88,7 @@ def simulate(
                 f"the run was fitted to {source.training.source}, counted while reading, which keeps no episodes: "
                 "nobody knows where they start. Give the task a start distribution, or fit a log that is not counted"
             )
-        policy = _whole_policy(source)
+        policy = source.policy
         subject, state, limit = _task_starts(policy, episodes, generator)
         columns = source.training.columns
     elif isinstance(source, Fit):
@@ -129,14 +129,6 @@ def _policy_of(fit: Fit) -> Policy:
     model = fit.model
     row = np.arange(len(model.subjects)) if model.rows_are_people else model.group_of_subject
     return model.policy_on(model.subjects, row, model.expand(row[person], state))
-
-
-def _whole_policy(fit: Fit) -> Policy:
-    """Return the policy of the fitted people in every state."""
-    model, task = fit.model, fit.model.task
-    row = np.arange(len(model.subjects)) if model.rows_are_people else model.group_of_subject
-    everywhere = np.tile(np.arange(len(task.states)), len(row))
-    return model.policy_on(model.subjects, row, model.expand(np.repeat(row, len(task.states)), everywhere))
 
 
 def _training_starts(fit: Fit, episodes: int, generator: np.random.Generator) -> tuple[Index, Index, Index]:

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from scipy.sparse import csr_array
-from torch import Tensor
+from torch import Tensor, nn
 
-from humansoft._types import DTYPE
+from humansoft._types import DTYPE, NONE
 from humansoft.errors import IdentificationError, shortlist
 from humansoft.evaluate.reference_states import deciding, own_starts, own_visits
 from humansoft.evaluate.worth import visits_of, worth_of
@@ -53,13 +53,17 @@ class SolvedRows:
         self.reward = self.laid_out.laid_out(yardstick.rewards).clone().requires_grad_()
         self.log_temperature = torch.from_numpy(log_temperature.copy()).requires_grad_()
         self.size = self._sizes()
+        model = yardstick.fit.model
+        # Numbers of each row, though all have the same: measures of one row do not move with another's.
+        self.choice_weights = _flat(model.choice).repeat(len(rows), 1).requires_grad_()
         local = torch.from_numpy(self.local)
         # In units of the largest reward, for ties are told from small differences by their size.
         self.worth = worth_of(
             self.laid_out.problem,
             self.reward / self.size[local][:, None],
             (self.log_temperature.exp() / self.size)[local],
-            yardstick.fit.model.planner == "boltzmann",
+            model.planner == "boltzmann",
+            model.choice.rule_at(self.choice_weights[local.repeat(self._times)]),
         )
 
     @property
@@ -188,22 +192,28 @@ class SolvedRows:
 
     def slopes(self) -> Float[Real, "R 7 C"]:
         """Return how the measures in the reference's states move with each color of parameters."""
-        directions, values = self.yardstick.directions, self.values
-        weights = torch.cat(
-            [p.detach().reshape(-1) for p in self.yardstick.fit.model.reward.parameters()] or [torch.zeros(0)]
-        )
-        full = torch.cat([weights.to(DTYPE), self.yardstick.fit.model.log_temperature.detach()])
+        yardstick, values = self.yardstick, self.values
+        directions = yardstick.directions
+        full = torch.cat([_flat(yardstick.fit.model.reward), yardstick.fit.model.log_temperature.detach()])
         change = self.laid_out.columns_laid_out(directions.reward(full))
         found = np.zeros((len(self.rows), len(MEASURES), directions.num_colors))
+        learned = np.flatnonzero(yardstick.choice_colors != NONE)
+        moving = (self.reward, self.log_temperature, self.choice_weights)
         for place in range(len(MEASURES)):
-            by_reward, by_temperature = torch.autograd.grad(
-                values[:, place].sum(), (self.reward, self.log_temperature), retain_graph=True, materialize_grads=True
+            by_reward, by_temperature, by_choice = torch.autograd.grad(
+                values[:, place].sum(), moving, retain_graph=True, materialize_grads=True
             )
             each = torch.einsum("...ma,...mac->mc", by_reward, change)
             total = torch.zeros(len(self.rows), each.shape[1], dtype=DTYPE)
             found[:, place] = total.index_add(0, torch.from_numpy(self.local), each).numpy()
             found[:, place, directions.is_temperature] += by_temperature.numpy()[:, None]
+            found[:, place, yardstick.choice_colors[learned]] = by_choice.numpy()[:, learned]
         return found
+
+
+def _flat(part: nn.Module) -> Tensor:
+    """Return the parameters of a part of a model [Q]."""
+    return torch.cat([p.detach().reshape(-1).to(DTYPE) for p in part.parameters()] or [torch.zeros(0, dtype=DTYPE)])
 
 
 def _entries(table: csr_array) -> tuple[Index, Index, Real]:

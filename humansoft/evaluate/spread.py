@@ -95,6 +95,12 @@ def rank_intervals(values: Real, covariance: Real, seed: int) -> tuple[Real, Rea
     return low, high
 
 
+def variances(slopes: Real, covariance: Real) -> Real:
+    """Return the variance [R, Q] of what moves by slopes [R, Q, C] with parameters of covariance [R, C, C]."""
+    found: Real = np.einsum("rmc,rcd,rmd->rm", slopes, covariance, slopes, optimize=True)
+    return np.asarray(np.maximum(found, 0.0))
+
+
 def bounded(scale: Scale, value: Real, error: Real) -> tuple[Real, Real]:
     """Return the interval of a measure by the delta method on a scale on which it is unbounded."""
     to, slope, back = scale
@@ -104,6 +110,34 @@ def bounded(scale: Scale, value: Real, error: Real) -> tuple[Real, Real]:
     # Where nothing is uncertain the interval is the value, whatever the scale.
     ends = np.where(error == 0, value, np.where(np.isfinite(middle) & np.isfinite(reach), ends, np.nan))
     return ends.min(axis=0), ends.max(axis=0)
+
+
+def bounded_along(scale: Scale, value: Real, values: Real, errors: Real) -> tuple[Real, Real]:
+    """Return the interval of a measure that is known along the interval of one parameter.
+
+    Its ends are the smallest and the largest value along there. What other parameters leave uncertain at these is added
+    as squares are, on a scale on which the measure is unbounded.
+
+    Args:
+        scale: that scale.
+        value: [R] at the estimates.
+        values: [K, R] along the interval, the estimate among them.
+        errors: [K, R] standard errors that other parameters give there.
+    """
+    to, slope, back = scale
+    ends: list[Real] = []
+    for place in (values.argmin(axis=0), values.argmax(axis=0)):
+        end, error = (np.take_along_axis(table, place[None], axis=0)[0] for table in (values, errors))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            middle, away = to(value), to(end) - to(value)
+            other = NORMAL_95 * error * np.abs(slope(end))
+            reach = np.hypot(away, other)
+            both = np.stack([back(middle - reach), back(middle + reach)])
+        moved = both.max(axis=0) if ends else both.min(axis=0)
+        # At the end of its range a measure has no place on that scale; where nothing is uncertain, nothing is added.
+        told = (error > 0) & np.isfinite(middle) & np.isfinite(away) & np.isfinite(other)
+        ends.append(np.where(told, moved, end))
+    return ends[0], ends[1]
 
 
 def _expit(x: Real) -> Real:

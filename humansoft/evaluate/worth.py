@@ -1,8 +1,9 @@
 """What people do in each state and what it costs them, measured against the best that can be done and against chance.
 
 Values are those of the plain reward, without any bonus for variety: with V* the value of the best policy and Q* of
-its actions, the gap V*(s) - Q*(s, a) is what choosing a costs somebody who makes no other mistake. Everything is
-differentiable in the reward and the temperature.
+its actions, the gap V*(s) - Q*(s, a) is what choosing a costs somebody who makes no other mistake. What people do is
+what they plan, with their biases and lapses, which move them as well. Everything is differentiable in the reward, the
+temperature and the numbers of the choice terms.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from humansoft.errors import SolveError
 from humansoft.solvers.chain import solve_chain, transition_matrix
+from humansoft.solvers.choosing import ChoiceRule
 from humansoft.solvers.exact import solve_stationary
 from humansoft.solvers.finite_horizon import solve_finite_horizon
 from humansoft.solvers.linear_system import linear_system
@@ -31,7 +33,7 @@ class Worth:
     """What is done and what it is worth, at each time and state (N of them, time-major with a horizon).
 
     Attributes:
-        policy: [N, A] pi(a|s), 0 where nothing can be done.
+        policy: [N, A] pi(a|s) with choice terms, 0 where nothing can be done.
         playable: [N, A] what can be done.
         gap: [N, A] V*(s) - Q*(s, a), 0 where the action cannot be chosen.
         values: [N, 3] value of the policy, of the best policy, and of choosing at random.
@@ -59,7 +61,11 @@ class Worth:
 
 
 def worth_of(
-    problem: Problem, reward: Float[Tensor, "*T M A"], temperature: Float[Tensor, " M"], plan_hard: bool
+    problem: Problem,
+    reward: Float[Tensor, "*T M A"],
+    temperature: Float[Tensor, " M"],
+    plan_hard: bool,
+    choice: ChoiceRule,
 ) -> Worth:
     """Solve for what people do, for the best they could do, and for chance.
 
@@ -68,6 +74,7 @@ def worth_of(
         reward: what they want; sizes near 1 keep ties apart from small differences.
         temperature: of each state.
         plan_hard: they plan with the hard maximum (the "boltzmann" planner).
+        choice: what they do that they did not plan, at each of N times and states; nothing was done before.
 
     Raises:
         SolveError: one of the three has no finite value.
@@ -79,7 +86,7 @@ def worth_of(
     everywhere = playable.repeat(len(q) // len(playable), 1)
     best = torch.where(everywhere, q, -torch.inf).amax(dim=-1, keepdim=True)
     gap = torch.where(everywhere, (best - q).clamp_min(0.0), 0.0)
-    policy = soft.log_policy.exp()
+    policy = choice.log_prob(soft.log_policy).exp()
     values = [
         value_of(problem, reward, policy),
         hard.value,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from humansoft._types import NONE
 from humansoft.evaluate.reference_states import Reference
 from humansoft.fit.directions import Directions
 from humansoft.fit.result import Fit
@@ -57,6 +58,14 @@ class Yardstick:
         model = self.fit.model
         own: Real = model.log_temperature.detach()[model.temperature_row()].numpy()
         return own
+
+    @cached_property
+    def choice_colors(self) -> Index:
+        """[K] color of each number of the choice terms, -1 where it is known or held at a boundary."""
+        table = self.fit.model.table
+        moving = self.fit.params["boundary"].to_numpy()[table.choices] == ""
+        found: Index = np.where(moving, table.colors[table.choices], NONE)
+        return found
 
     def parts(self, count: int) -> Iterator[Index]:
         """Divide rows into parts that fit into memory."""

@@ -52,9 +52,7 @@ def personal(model: SoftOptimalModel) -> SoftOptimalModel:
     ):
         return model
     if isinstance(model.temperature, PerGroup):
-        own = model.solved_by(model.solver)
-        own.temperature = PerSubject()
-        return own
+        return model.changed(temperature=PerSubject())
     raise UsageError(
         f"method='hierarchical' needs people who differ (so does 'posterior'), and {model.temperature!r} gives "
         "everybody the same: use temperature=PerSubject(), PerGroup(column) (one mean a group) or a formula such as "

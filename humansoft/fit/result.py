@@ -12,12 +12,28 @@ from scipy.special import expit
 
 from humansoft.codebook import Labels, label_index
 from humansoft.data.log import Columns
-from humansoft.errors import NotConvergedError
+from humansoft.errors import NotConvergedError, UsageError
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.population import Population
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
+from humansoft.solvers.policy import Policy
 from humansoft.tasks.comparison import same_task
+from humansoft.tasks.lookup import require_tables
+
+
+def require_fit(given: object, purpose: str) -> None:
+    """Refuse what is no fit, such as a policy.
+
+    Raises:
+        UsageError: saying what to do.
+    """
+    if not isinstance(given, Fit):
+        raise UsageError(
+            f"{purpose} takes a fit (of fit() or load()), not {type(given).__name__}. Of a policy, "
+            "episode_log_probs(policy, log) says how probable recorded episodes are, and "
+            "policy.action_distribution(state, subject) what is done in a state"
+        )
 
 
 class FitStatus(enum.Enum):
@@ -159,6 +175,19 @@ class Fit:
     def bic(self) -> float:
         """Schwarz's criterion, with the number of identified parameters and decisions."""
         return float(np.log(self.num_decisions) * self.rank - 2 * self.log_likelihood)
+
+    @property
+    def policy(self) -> Policy:
+        """What the fitted people do in every state of the task.
+
+        Raises:
+            ModelError: a network, whose goals are too many for that.
+        """
+        model, task = self.model, self.model.task
+        require_tables(task, "the policy of a fit everywhere")
+        row = np.arange(len(model.subjects)) if model.rows_are_people else model.group_of_subject
+        everywhere = np.tile(np.arange(len(task.states)), len(row))
+        return model.policy_on(model.subjects, row, model.expand(np.repeat(row, len(task.states)), everywhere))
 
     def require_converged(self) -> None:
         """Raise when the fit stopped early.

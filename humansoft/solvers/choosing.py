@@ -56,13 +56,14 @@ class ChoiceRule:
     """Habits and slips, with their numbers.
 
     Attributes:
-        weights: [K] stickiness if there is any, a bias for each of ``biased``, the logit of the lapse if there is one.
+        weights: [K] stickiness if there is any, a bias for each of ``biased``, the logit of the lapse if there is one;
+            [N, K] where they are those of each decision.
         is_sticky: whether the action made before is favored.
         biased: codes of the actions that have a bias of their own.
         lapses: whether people lapse.
     """
 
-    weights: Float[Tensor, " K"]
+    weights: Float[Tensor, "*#N K"]
     is_sticky: bool
     biased: tuple[int, ...]
     lapses: bool
@@ -101,7 +102,8 @@ class ChoiceRule:
         """
         if not self.num_tilts:
             return self.choose_tilted(log_policy, None)
-        return self.choose_tilted(log_policy, self.tilts(previous, log_policy.shape) @ self.weights[: self.num_tilts])
+        weights = self.weights[..., : self.num_tilts, None]
+        return self.choose_tilted(log_policy, (self.tilts(previous, log_policy.shape) @ weights)[..., 0])
 
     def choose_tilted(self, log_policy: Float[Tensor, "*N A"], log_odds: Float[Tensor, "*#N A"] | None) -> Chosen:
         """Return the same where it is known what tilts add to the log odds of every action; ``None``: nothing."""
@@ -112,7 +114,7 @@ class ChoiceRule:
             log_tilted = torch.where(some, (log_policy + log_odds).where(some, 0.0).log_softmax(dim=-1), -torch.inf)
         if not self.lapses:
             return Chosen(log_tilted, log_tilted.exp(), available.to(log_policy.dtype))
-        logit = self.logit_lapse
+        logit = self.weights[..., -1:]
         uniform = -available.sum(dim=-1, keepdim=True).clamp_min(1).to(log_policy.dtype).log()
         kept = log_tilted + logsigmoid(-logit)
         mixed = torch.where(available, torch.logaddexp(kept, uniform + logsigmoid(logit)), -torch.inf)

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from humansoft.errors import ModelError, Problems, SolveError, UsageError, did_you_mean
 from humansoft.solvers.chain import can_reach, ended, probabilities_of, solve_chain, transition_matrix
-from humansoft.solvers.policy import Policy
+from humansoft.solvers.policy import HasPolicy, Policy, policy_of
 from humansoft.tasks.lookup import require_tables
 from humansoft.threads import one_thread
 
@@ -31,7 +31,7 @@ _ROUNDING = 1e-6
 
 @one_thread()
 def occupancy(
-    policy: Policy,
+    policy: Policy | HasPolicy,
     initial: Mapping[Any, float] | None = None,
     *,
     over: Over = "state",
@@ -41,7 +41,7 @@ def occupancy(
     r"""Return how often each person is expected to be where, and to do what there.
 
     Args:
-        policy: what people do.
+        policy: what people do: a policy of a task, or a fit.
         initial: state label -> probability of starting there; the task's start distribution by default.
         over: "state" counts visits to states, "state_action" decisions.
         discounted: true weighs the decision at time t with discount ** t, as the planner does; false
@@ -66,6 +66,7 @@ def occupancy(
         >>> visits["visits"].round(2).tolist()  # of the three cells above and the three below
         [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     """
+    policy = policy_of(policy, "occupancy()")
     require_tables(policy.task, "occupancy()")
     task = policy.task
     if over not in ("state", "state_action"):
@@ -86,13 +87,13 @@ def occupancy(
 
 
 @one_thread()
-def expected_steps(policy: Policy, goal: Hashable | list[Hashable] = None) -> pd.DataFrame:
+def expected_steps(policy: Policy | HasPolicy, goal: Hashable | list[Hashable] = None) -> pd.DataFrame:
     r"""Return how probable it is to get to an end from each state, and how long it takes.
 
     Nothing is discounted: these are real probabilities and numbers of decisions.
 
     Args:
-        policy: what people do.
+        policy: what people do: a policy of a task, or a fit.
         goal: label of a state, or a list of labels, that counts as arriving; all terminal states by default.
 
     Returns:
@@ -111,6 +112,7 @@ def expected_steps(policy: Policy, goal: Hashable | list[Hashable] = None) -> pd
         >>> round(steps.loc[[(0, 0)], "steps"].item(), 3)
         2.0
     """
+    policy = policy_of(policy, "expected_steps()")
     require_tables(policy.task, "expected_steps()")
     arrived = _goal(policy, goal)
     target = arrived.astype(float)

@@ -16,19 +16,19 @@ from jaxtyping import Float
 from humansoft._types import NONE
 from humansoft.errors import ModelError, Problems, SolveError, UsageError
 from humansoft.solvers.chain import ended, person_of
-from humansoft.solvers.policy import Policy
+from humansoft.solvers.policy import HasPolicy, Policy, policy_of
 from humansoft.tasks.lookup import require_tables
 
 Array = npt.NDArray[np.float64]
 
 
 def path_log_prob(
-    policy: Policy, path: Sequence[Hashable], subject: Hashable = None, *, transitions: bool = True
+    policy: Policy | HasPolicy, path: Sequence[Hashable], subject: Hashable = None, *, transitions: bool = True
 ) -> float:
     r"""Return the log probability that an episode begins with a path, given where it starts.
 
     Args:
-        policy: what people do.
+        policy: what people do: a policy of a task, or a fit.
         path: labels (state, action, state, ..., state); the last state may be left out.
         subject: person, needed when there are several.
         transitions: true counts what people do and where it leads them; false only what they do.
@@ -47,6 +47,7 @@ def path_log_prob(
         >>> round(hs.path_log_prob(policy, straight), 3)
         -0.479
     """
+    policy = policy_of(policy, "path_log_prob()")
     require_tables(policy.task, "path_log_prob()")
     task, person = policy.task, person_of(policy, subject)
     states, actions = list(path[::2]), list(path[1::2])
@@ -86,7 +87,12 @@ def transition_probability(
 
 
 def likely_paths(
-    policy: Policy, start: Hashable, subject: Hashable = None, *, most: int = 10, max_steps: int | None = None
+    policy: Policy | HasPolicy,
+    start: Hashable,
+    subject: Hashable = None,
+    *,
+    most: int = 10,
+    max_steps: int | None = None,
 ) -> pd.DataFrame:
     r"""Return the most probable paths from a state to an end, most probable first.
 
@@ -94,7 +100,7 @@ def likely_paths(
     each state) is known beforehand, so that paths come out in their order.
 
     Args:
-        policy: what people do.
+        policy: what people do: a policy of a task, or a fit.
         start: label of the state to start in.
         subject: person, needed when there are several.
         most: how many paths.
@@ -117,6 +123,7 @@ def likely_paths(
         >>> paths["path"].iloc[0]
         ((0, 0), 'right', (0, 1), 'right', (0, 2))
     """
+    policy = policy_of(policy, "likely_paths()")
     require_tables(policy.task, "likely_paths()")
     policy.require_memoryless("likely_paths()")
     if most < 1 or (max_steps is not None and max_steps < 1):

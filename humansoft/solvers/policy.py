@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from humansoft.codebook import Labels
-from humansoft.errors import ModelError, RunError
+from humansoft.errors import ModelError, RunError, UsageError
 from humansoft.packing import pack, unpack
 from humansoft.solvers.choosing import ChoiceRule
 from humansoft.solvers.expansion import Expansion
@@ -192,6 +192,29 @@ class Policy:
             solution=solution_of(record["solution"], tensors),
             choice=choice_of(record["choice"]),
         )
+
+
+class HasPolicy(Protocol):
+    """Somebody whose policy is known, for example the people of a fit."""
+
+    @property
+    def policy(self) -> Policy:
+        """What they do in every state."""
+
+
+def policy_of(people: Policy | HasPolicy, purpose: str) -> Policy:
+    """Return the policy of people.
+
+    Raises:
+        UsageError: it is none of a task, such as one that was learned in an environment.
+    """
+    found = people if isinstance(people, Policy) else getattr(people, "policy", None)
+    if not isinstance(found, Policy):
+        raise UsageError(
+            f"{purpose} takes a fit, or a policy in a task (of plan()), not {type(people).__name__}: only a task says "
+            "where actions lead. Of a policy learned in an environment, simulate() and count"
+        )
+    return found
 
 
 def drawn(probabilities: npt.NDArray[np.float64], generator: np.random.Generator) -> Index:

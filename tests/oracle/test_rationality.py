@@ -1,5 +1,6 @@
 """Scale-free measures against plain numpy: every number from its definition, and its slopes by differences."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 import humansoft as hs
+from humansoft.choice import ChoiceTerm
 from humansoft.evaluate.measures import completed, measure
 from humansoft.evaluate.reference_states import Reference
 from humansoft.evaluate.solved_rows import MEASURES
@@ -17,6 +19,8 @@ from tests.oracle.worlds import random_world, task_of
 
 PEOPLE = {"ann": 0.3, "bob": 1.5}
 THRESHOLD = 0.8
+LAPSE, BIAS = 0.2, 0.9
+SLIPPING = (hs.Lapse(LAPSE), hs.ActionBias("a0", {"a1": BIAS, "a2": 0.0}))
 
 
 def world_and_reward(seed: int, *, ends: bool = True) -> tuple[World, Array]:
@@ -101,6 +105,44 @@ def test_every_measure_is_what_its_definition_says(planner: str, seed: int) -> N
             assert table.loc[who, f"{name}_own"] == pytest.approx(own[name], abs=1e-9), name
 
 
+def followed(world: World, planned: Array) -> Array:
+    """Tilt a planned policy [T, S, A] by the biases and spoil it by the lapse of ``SLIPPING``."""
+    tilted = planned * np.exp([0.0, BIAS, 0.0])
+    tilted = tilted / np.maximum(tilted.sum(axis=-1, keepdims=True), 1e-300)
+    options = np.maximum(world.available.sum(axis=1), 1)[:, None]
+    return np.where(world.available, (1 - LAPSE) * tilted + LAPSE / options, 0.0)
+
+
+@pytest.mark.parametrize("planner", ["kl", "entropy", "boltzmann"])
+@pytest.mark.parametrize("sticky", [False, True])
+@pytest.mark.parametrize("horizon", [None, 4])
+def test_people_who_slip_are_measured_by_what_they_do(planner: str, sticky: bool, horizon: int | None) -> None:
+    """With a lapse and a bias; of sticky people, by what they do where nothing was done before, which is noted."""
+    world, reward = world_and_reward(3)
+    task = task_of(world, {"reward": reward}, 0.9, horizon)
+    choice = (*SLIPPING, *([hs.Stickiness(0.7)] if sticky else []))
+    start = {0: 0.5, 1: 0.25, 2: 0.25}
+    begun = np.array([start.get(s, 0.0) for s in range(5)])
+    if horizon is None:
+        fit = known_people(task, {"reward": 1.0}, PEOPLE, planner, choice=choice)
+        weights = visited(fit)[None]
+        at = weights[0] * (world.available.sum(axis=1) > 1)
+        at = at / at.sum()
+    else:
+        fit, at = known_people_from(task, start, planner, choice), begun
+        options = world.available.sum(axis=1)
+        weights = flow(world, np.broadcast_to(world.available / np.maximum(options, 1)[:, None], (4, 5, 3)), at, 0.9)
+    table = hs.rationality(fit, reference="pooled" if horizon is None else start, threshold=THRESHOLD)
+    for who, alpha in PEOPLE.items():
+        planned = hs.plan(task, {"reward": 1.0}, alpha, planner=planner).log_policy.exp().numpy()  # type: ignore[arg-type]
+        policy = followed(world, planned if horizon else planned[None])
+        expected = by_definition(world, reward, policy, alpha, at, weights, 0.9, horizon)
+        for name in MEASURES:
+            assert table.loc[who, name] == pytest.approx(expected[name], abs=1e-9), name
+    assert any("where nothing was done before" in note for note in table.attrs["notes"]) == sticky
+    assert "Lapse" in table.attrs["methods"]
+
+
 @pytest.mark.parametrize("planner", ["kl", "boltzmann"])
 def test_every_measure_is_what_its_definition_says_with_a_horizon(planner: str) -> None:
     world, reward = world_and_reward(5)
@@ -137,7 +179,9 @@ def test_every_measure_is_what_its_definition_says_with_a_horizon(planner: str) 
             assert pooled.loc[who, f"{name}_own"] == pytest.approx(own[name], abs=1e-9), name
 
 
-def known_people_from(task: hs.Task, start: dict[int, float], planner: str) -> hs.Fit:
+def known_people_from(
+    task: hs.Task, start: dict[int, float], planner: str, choice: Sequence[ChoiceTerm] = ()
+) -> hs.Fit:
     """Simulate from given starts, and fit."""
     begin = pd.Series(start)
     frames: list[pd.DataFrame] = []
@@ -161,10 +205,10 @@ def known_people_from(task: hs.Task, start: dict[int, float], planner: str) -> h
                 }))  # fmt: skip
                 state = following
     log = hs.read(pd.concat(frames, ignore_index=True), next_state="next_state", terminated="over")
-    model = hs.SoftOptimalModel(task, hs.LinearReward(fixed={"reward": 1.0}), hs.PerSubject(), planner)  # type: ignore[arg-type]
+    model = hs.SoftOptimalModel(task, hs.LinearReward(fixed={"reward": 1.0}), hs.PerSubject(), planner, choice=choice)  # type: ignore[arg-type]
     fit = hs.fit(model, log)
     full = fit.params["estimate"].to_numpy(dtype=float).copy()
-    full[-2:] = np.log([PEOPLE[str(who)] for who in fit.subjects.values])
+    full[fit.model.table.temperatures] = np.log([PEOPLE[str(who)] for who in fit.subjects.values])
     fit = settled(fit, full)
     fit.params["boundary"] = ""
     return fit
@@ -196,19 +240,22 @@ def test_what_is_lost_is_the_regret_of_all_decisions_together() -> None:
 
 @pytest.mark.parametrize("horizon", [None, 4])
 @pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("slips", [True, False])
 @pytest.mark.slow
-def test_slopes_are_those_of_differences(horizon: int | None, own: bool) -> None:
+def test_slopes_are_those_of_differences(horizon: int | None, own: bool, slips: bool) -> None:
     world, reward = world_and_reward(7)
     generator = np.random.default_rng(1)
     other = np.where(world.available, generator.normal(size=(5, 3)), 0.0)
     task = task_of(world, {"one": reward, "two": other}, 0.9, horizon)
-    policy = hs.plan(task, {"one": 1.0, "two": 0.7}, temperature={"ann": 0.5, "bob": 0.9, "cleo": 1.3})
+    temperatures = {"ann": 0.5, "bob": 0.9, "cleo": 1.3}
+    policy = hs.plan(task, {"one": 1.0, "two": 0.7}, temperatures, choice=SLIPPING if slips else ())
     start = dict.fromkeys(range(4), 0.25)
-    log = hs.simulate(policy, 25, seed=2, max_steps=8)
+    log = hs.simulate(policy, 60 if slips else 25, seed=2, max_steps=8)
+    terms = [hs.Lapse(), hs.ActionBias("a0")] if slips else []
     model = (
-        hs.SoftOptimalModel(task, hs.LinearReward(shared=False), hs.Fixed(1.0))
+        hs.SoftOptimalModel(task, hs.LinearReward(shared=False), hs.Fixed(1.0), choice=terms)
         if own
-        else hs.SoftOptimalModel(task, hs.LinearReward(fixed={"one": 1.0}), hs.PerSubject())
+        else hs.SoftOptimalModel(task, hs.LinearReward(fixed={"one": 1.0}), hs.PerSubject(), choice=terms)
     )
     fit = hs.fit(model, log)
     reference = Reference.of(fit, start)

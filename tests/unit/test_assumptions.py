@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.optimize import minimize
+from scipy.special import expit, softmax
 from scipy.stats import kstest
 
 import humansoft as hs
 from analysis.lecture.policies import acting
+from humansoft.evaluate.flatness import training_likelihood
+from humansoft.evaluate.gap_bins import gap_bins
 
 MAZE = "S.L..\n..L..\n.L...\n...L.\n.L..G"
 REWARD = {"step": -1.0, "lava": -2.0}
@@ -150,3 +154,98 @@ def test_the_test_of_mistakes_keeps_its_level() -> None:
         found.append([row(table, "mistakes by cost")["p"], row(table, "shared reward")["p"]])
     for p in np.array(found).T:
         assert kstest(p, "uniform").pvalue > 1e-3
+
+
+def options(num_states: int) -> tuple[hs.Task, np.ndarray, np.ndarray]:
+    """Single decisions between three actions, and what x and y of each of them are [S, 3]."""
+    x, y = np.random.default_rng(0).normal(size=(2, num_states, 3))
+    rows = [(f"s{s}", f"a{a}", "end", x[s, a], y[s, a]) for s in range(num_states) for a in range(3)]
+    table = pd.DataFrame(rows, columns=["state", "action", "next_state", "x", "y"])
+    return hs.Task.table(table, features=["x", "y"], discount=0.9), x, y
+
+
+def test_lapses_stand_on_both_sides_of_the_test_of_a_shared_reward() -> None:
+    """The likelihood ratio against one that is worked out with scipy, with the lapse learned on both sides."""
+    task, x, y = options(8)
+    wishes, lapse, generator = np.array([0.1, 0.9, 0.5]), 0.2, np.random.default_rng(3)
+    who, state = np.repeat(np.arange(3), 250), generator.integers(8, size=750)
+
+    def chances(own_x: np.ndarray, own_y: np.ndarray, slips: float) -> np.ndarray:
+        planned = softmax(own_x[who, None] * x[state] + own_y[who, None] * y[state], axis=1)
+        chosen: np.ndarray = (1 - slips) * planned + slips / 3
+        return chosen
+
+    cumulative = chances(np.full(3, 2.5), 2.5 * wishes, lapse).cumsum(axis=1)
+    action = (generator.random(750)[:, None] >= cumulative).sum(axis=1)
+    frame = pd.DataFrame({"subject": who, "state": [f"s{s}" for s in state], "action": [f"a{a}" for a in action]})
+    log = hs.read(frame.assign(episode=range(750), step=0))
+
+    def lost(at: np.ndarray, shared: bool) -> float:
+        own_x = np.exp(at[:3])
+        chosen = chances(own_x, own_x * (at[3] if shared else at[3:6]), float(expit(at[-1])))
+        return float(-np.log(chosen[np.arange(750), action]).sum())
+
+    ends = [minimize(lost, np.r_[np.zeros(3 + n), -1.0], args=(n == 1,), tol=1e-9).fun for n in (1, 3)]
+    reward = hs.LinearReward(fixed={"x": 1.0})
+    fit = hs.fit(hs.SoftOptimalModel(task, reward, hs.PerSubject(), choice=hs.Lapse()), log)
+    found = row(hs.assumptions(fit), "shared reward")
+    assert found["statistic"] == pytest.approx(2 * (ends[0] - ends[1]), abs=1e-4)
+    assert found["df"] == 2
+
+
+def test_sticky_people_are_tested_in_what_they_did_before_each_decision() -> None:
+    task = maze()
+    terms = [hs.Stickiness(0.8), hs.Lapse(0.05), hs.ActionBias("up", {"down": 0.4, "left": 0.0, "right": 0.4})]
+    log = hs.simulate(hs.plan(task, REWARD, temperature=PEOPLE, choice=terms), 100, seed=8, max_steps=40)
+    reward = hs.LinearReward(FEATURES, {"step": -1.0})
+    fit = hs.fit(hs.SoftOptimalModel(task, reward, hs.PerSubject(), choice=terms), log)
+    told = hs.assumptions(fit, log)
+    assert row(told, "shared reward")["p"] > 0.01
+    assert row(told, "mistakes by cost")["p"] > 0.01
+    untold = hs.assumptions(fit)
+    assert "takes the log" in row(untold, "shared reward")["verdict"]
+    assert row(untold, "mistakes by cost")["p"] == pytest.approx(row(told, "mistakes by cost")["p"], rel=1e-6)
+    everybody = np.ones(3, dtype=bool)
+    bins = gap_bins(fit, training_likelihood(fit), everybody)
+    counts = fit.training.counts
+    assert bins.seen.sum() <= counts["weight"].sum()
+    assert np.linalg.eigvalsh(bins.covariance).min() > 0
+
+
+def test_a_changed_hypothesis_keeps_every_other_part() -> None:
+    task = maze()
+    prior = np.where(task.playable.numpy(), [0.4, 0.3, 0.2, 0.1], 0.0)
+    prior = prior / np.maximum(prior.sum(axis=1, keepdims=True), 1e-300)
+    terms = [hs.Stickiness(0.3), hs.Lapse()]
+    model = hs.SoftOptimalModel(
+        task, hs.LinearReward(FEATURES), hs.PerSubject(), "kl", prior, solver="value_iteration", choice=terms
+    )
+    changed = model.changed(temperature=hs.Fixed(1.0))
+    assert changed.temperature == hs.Fixed(1.0)
+    assert changed.choice.terms == model.choice.terms
+    assert (changed.task, changed.planner, changed.device) == (model.task, model.planner, model.device)
+    assert changed.solver == model.solver
+    assert changed.prior is not None
+    torch.testing.assert_close(changed.prior, model.prior)
+    assert repr(changed.reward) == repr(model.reward)
+
+
+def test_a_population_is_tested_in_its_people_one_by_one() -> None:
+    """Estimates drawn towards each other, and a marginal likelihood, have not the distribution of the tests."""
+    task = maze()
+    log = soft(task, episodes=25)
+    model = hs.SoftOptimalModel(task, hs.LinearReward(FEATURES, {"step": -1.0}), hs.PerSubject())
+    together, alone = hs.fit(model, log, method="hierarchical"), hs.fit(model, log)
+    expected = hs.assumptions(alone)
+    pd.testing.assert_frame_equal(hs.assumptions(together, log), expected, rtol=1e-5)
+    pd.testing.assert_frame_equal(hs.assumptions(together), expected, rtol=1e-5)
+    with pytest.raises(hs.errors.UsageError, match="not the log that was fitted"):
+        hs.assumptions(together, soft(task, episodes=25, seed=5))
+
+
+def test_a_population_of_sticky_people_needs_the_log() -> None:
+    task = maze()
+    model = hs.SoftOptimalModel(task, hs.LinearReward(FEATURES, REWARD), hs.PerSubject(), choice=hs.Stickiness(0.5))
+    fit = hs.fit(model, soft(task, episodes=10), method="hierarchical")
+    with pytest.raises(hs.errors.UsageError, match="what they did before each decision"):
+        hs.assumptions(fit)

@@ -221,3 +221,12 @@ def test_a_horizon_needs_the_log() -> None:
         compare_models(fits, criteria="loo")
     table = compare_models(fits, log, criteria=["loo", "frequencies"], seed=1)
     assert np.isfinite(table["loo"]).all()
+
+
+def test_likelihoods_of_people_and_of_a_population_are_not_ranked_together() -> None:
+    task = hs.Task.grid("S.G\n...", discount=0.95)
+    log = hs.simulate(hs.plan(task, {"step": -1.0}, temperature={"ann": 0.3, "bob": 0.8}), 20, seed=1, max_steps=20)
+    model = hs.SoftOptimalModel(task, hs.LinearReward(["step"], {"step": -1.0}), hs.PerSubject())
+    fits = {"alone": hs.fit(model, log), "together": hs.fit(model, log, method="hierarchical")}
+    with pytest.raises(hs.errors.UsageError, match=r"'alone' have no population.* not on one scale"):
+        hs.compare_models(fits, criteria=["aic", "bic"])

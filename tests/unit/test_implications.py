@@ -148,3 +148,31 @@ def test_strangers_and_counted_logs_are_refused() -> None:
     counted = hs.read(log.to_dataframe(), state=["state_0", "state_1"], counted=True)
     with pytest.raises(LogError, match="keeps no episodes and steps"):
         hs.episode_log_probs(people, counted)
+
+
+def test_what_a_solution_implies_is_asked_of_a_fit_too() -> None:
+    task = hs.Task.grid("S.G\n...", discount=0.95)
+    log = hs.simulate(hs.plan(task, {"step": -1.0}, temperature={"ann": 0.3, "bob": 0.8}), 20, seed=1, max_steps=20)
+    model = hs.SoftOptimalModel(task, hs.LinearReward(["step"], {"step": -1.0}), hs.PerSubject(), choice=hs.Lapse(0.1))
+    fit = hs.fit(model, log)
+    temperatures = fit.temperatures()["temperature"].to_dict()
+    policy = hs.plan(task, {"step": -1.0}, temperature=temperatures, choice=hs.Lapse(0.1))
+    pd.testing.assert_frame_equal(hs.expected_steps(fit), hs.expected_steps(policy), rtol=1e-9)
+    pd.testing.assert_frame_equal(hs.occupancy(fit), hs.occupancy(policy), rtol=1e-9)
+    ways = [hs.likely_paths(people, (0, 0), "ann", most=3) for people in (fit, policy)]
+    assert ways[0]["path"].tolist() == ways[1]["path"].tolist()
+    path = ways[0]["path"].iloc[0]
+    assert hs.path_log_prob(fit, path, "ann") == pytest.approx(hs.path_log_prob(policy, path, "ann"))
+
+
+def test_nouns_that_do_not_belong_to_a_verb_are_refused_with_the_way_out() -> None:
+    task = hs.Task.grid("S.G\n...", discount=0.95)
+    policy = hs.plan(task, {"step": -1.0})
+    log = hs.simulate(policy, 2, seed=1, max_steps=10)
+    for verb in (hs.predict, hs.score):
+        with pytest.raises(hs.errors.UsageError, match=r"takes a fit .* not Policy. Of a policy, episode_log_probs"):
+            verb(policy, log)  # type: ignore[operator]
+    with pytest.raises(
+        hs.errors.UsageError, match=r"occupancy\(\) takes a fit, or a policy in a task .* not BehaviorLog"
+    ):
+        hs.occupancy(log)  # type: ignore[arg-type]

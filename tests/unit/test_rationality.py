@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import humansoft as hs
+from tests.oracle.people import settled
 
 MAZE = "S..L\n.#..\n..LG"
 WEIGHTS = {"goal": 1.0, "lava": -1.0}
@@ -109,8 +110,6 @@ def test_groups_are_means_of_their_people_and_differences_have_intervals(free: h
 @pytest.mark.slow
 def test_intervals_hold_what_many_draws_of_the_estimates_give(free: hs.Fit) -> None:
     """The delta method against 150 draws of a person's weights from the same covariance."""
-    from tests.oracle.people import settled
-
     kind = str(hs.rationality(free)["std_error_kind"].iloc[0])
     covariance = free.covariances.table(kind).to_numpy()[:-1, :-1]
     generator = np.random.default_rng(5)
@@ -305,3 +304,32 @@ def test_compare_ranks_with_intervals_and_claims_no_more_than_it_may(shared: hs.
     assert (table["rank"] <= table["rank_high"]).all()
     assert table.equals(hs.compare(shared))
     assert any("nothing in behavior tells apart" in note for note in table.attrs["notes"])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_population_s_intervals_hold_what_its_temperatures_make_of_the_measures(known: bool) -> None:
+    """With a known reward they end where the temperature's do; an unknown weight adds to that, within what can be."""
+    temperatures = {"perfect": 0.02, "ann": 0.2, "bob": 0.4, "cleo": 0.8, "dan": 1.2}
+    reward = hs.LinearReward(FEATURES, WEIGHTS if known else {"goal": 1.0})
+    model = hs.SoftOptimalModel(maze(), reward, hs.PerSubject())
+    fit = hs.fit(model, simulated(temperatures, episodes=6), method="hierarchical")
+    table = hs.rationality(fit).loc[list(temperatures)]
+    own = fit.params.loc[["log_temperature"]].droplevel("name")
+    ends = []
+    for column in ("ci_low", "ci_high"):
+        full = fit.params["estimate"].to_numpy(dtype=float).copy()
+        full[fit.model.table.temperatures] = own[column]
+        ends.append(hs.rationality(settled(fit, full)).loc[list(temperatures)])
+    for name in ("normalised_value", "choice_error", "costly_error", "information_bits", "signal_to_noise"):
+        low, high = table[f"{name}_low"], table[f"{name}_high"]
+        least, most = (ends[0][name].combine(ends[1][name], pick) for pick in (min, max))
+        if known:
+            np.testing.assert_allclose(low, np.minimum(least, table[name]), rtol=1e-9)
+            np.testing.assert_allclose(high, np.maximum(most, table[name]), rtol=1e-9)
+        else:
+            assert (low <= least + 1e-12).all()
+            assert (high >= most - 1e-12).all()
+        assert (low <= table[name]).all()
+        assert (table[name] <= high).all()
+    assert table["normalised_value_low"].between(-0.1, 1).all()
+    assert table["choice_error_high"].between(0, 1).all()

@@ -17,7 +17,7 @@ GRID = hs.Task.grid("S.G\n...", discount=0.9)
 STEP = {"step": -1.0}
 
 
-PEOPLE = {"ann": 0.3, ("b", 2): 1.5}
+PEOPLE = {"ann": 0.3, "b": 1.5}
 SLIPS = ChoiceRule(torch.tensor([0.7, -2.0], dtype=torch.float64), is_sticky=False, biased=(1,), lapses=True)
 POLICIES = {
     "people": lambda: hs.plan(GRID, STEP, PEOPLE),
