@@ -52,7 +52,7 @@ class PeoplePosterior:
             return cls(found, None)
         gone = collapsed(objective.mixed, full)
         highest = float(population["ci_high"].to_numpy(dtype=float)[gone].max(initial=0.0))
-        if 0 < highest < np.inf:
+        if 0 < highest < np.inf and objective.mixed.num_people > 1:  # of a single person, a spread says nothing
             return _averaged(objective, full, gone, highest)
         if not isinstance(objective, MarginalLikelihood):
             return cls(found, None)

@@ -10,12 +10,12 @@ from scipy.special import logsumexp
 
 from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.deviations import Posterior
-from humansoft.fit.hierarchical import NODES
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population_density import PopulationDraws
 
 Real = npt.NDArray[np.float64]
 
+_NODES = 31  # some draws lie far out, where posteriors are less like a normal
 _CHUNK = 200  # draws at a time, where all are of one reward
 
 
@@ -47,7 +47,7 @@ def _evidence(profiles: Profiles, mixed: Mixed, full: Real, near: Posterior, mid
     informed, pull = _as_normal(mixed, near, middle)
     variance = 1 / (informed + 1 / sd**2)
     place = variance * (pull + mean / sd**2)
-    nodes = Posterior(place.reshape(-1, 1), variance.reshape(-1, 1, 1)).nodes(NODES[1])
+    nodes = Posterior(place.reshape(-1, 1), variance.reshape(-1, 1, 1)).nodes(_NODES)
     draws, people = place.shape
     own = nodes.deviation[..., 0].reshape(draws, people, -1)
     flat = own.swapaxes(0, 1).reshape(people, -1, 1)

@@ -264,7 +264,7 @@ def test_the_likelihood_of_a_person_at_a_draw_is_the_integral_over_the_populatio
     for chain, draw in ((0, 3), (1, 99), (1, 77)):
         coefficients = draws["coefficient"].values[chain, draw]
         sd = float(draws["sd"].values[chain, draw, 0])
-        mean = problem.mixed.design[:, 0] @ coefficients
+        mean = problem.people.terms.to_numpy() @ coefficients
         standard = np.linspace(-8, 8, 2001)
         own = mean[:, None] + sd * standard
         height = profiles.value(np.array([1.0, -1.5]), own[:, :, None]) + stats.norm.logpdf(standard)
