@@ -69,10 +69,11 @@ def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.Data
     Example:
         >>> import humansoft as hs
         >>> task = hs.Task.grid("S..\n.#.\n..G", discount=0.9)
-        >>> people = hs.plan(task, {"step": -1.0}, temperature={f"p{i}": 0.3 + 0.2 * i for i in range(4)})
-        >>> once, again = (hs.simulate(people, 10, seed=s).to_dataframe().assign(session=s) for s in (1, 2))
-        >>> again["episode"] += once["episode"].max()
-        >>> log = hs.read(pd.concat([once, again]), state=["state_0", "state_1"])
+        >>> once, again = {"a": 0.3, "b": 0.5, "c": 0.7, "d": 0.9}, {"a": 0.5, "b": 0.3, "c": 0.9, "d": 0.7}
+        >>> met = [hs.plan(task, {"step": -1.0}, temperature=people) for people in (once, again)]
+        >>> tables = [hs.simulate(people, 20, seed=s).to_dataframe().assign(session=s) for s, people in enumerate(met)]
+        >>> tables[1]["episode"] += tables[0]["episode"].max()
+        >>> log = hs.read(pd.concat(tables), state=["state_0", "state_1"])
         >>> model = hs.SoftOptimalModel(task, hs.LinearReward(["step"], fixed={"step": -1.0}), hs.PerSubject())
         >>> bool(hs.reliability(hs.fit(model, log), log)["estimate"].notna().all())
         True

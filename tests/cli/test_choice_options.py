@@ -20,6 +20,7 @@ def sticky_log(maze: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_run_with_choice_terms_goes_through_every_command(
     humansoft: Humansoft, maze: Path, sticky_log: Path, model_words: list[str], tmp_path: Path
 ) -> None:

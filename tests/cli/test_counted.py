@@ -9,6 +9,7 @@ import humansoft as hs
 from tests.cli.conftest import Humansoft
 
 
+@pytest.mark.slow
 def test_counted_and_ordinary_fits_agree(
     humansoft: Humansoft, log_words: list[object], model_words: list[str], run1: Path, maze: Path, tmp_path: Path
 ) -> None:

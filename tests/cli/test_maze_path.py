@@ -186,6 +186,7 @@ def test_compare_people_and_groups(humansoft: Humansoft, run1: Path, tmp_path: P
     assert "Did you mean 'group'?" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_person_without_a_mistake_is_shown_as_a_bound(
     humansoft: Humansoft, maze: Path, log_words: list[object], model_words: list[str], tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_quadrature_equals_brute_force_also_for_a_person_who_never_erred(log: hs
     np.testing.assert_allclose(marginal(profiles, mixed, full, 31).by_person(full), exact, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_new_people_of_a_wide_population_are_integrated_with_enough_nodes(log: hs.BehaviorLog) -> None:
     profiles, mixed = parts(log, STEP, hs.PerSubject())
     full, exact = np.array([-1.0, -0.3, np.log(4.0)]), integrated(profiles, mixed, 4.0)

@@ -230,6 +230,7 @@ def test_a_changed_hypothesis_keeps_every_other_part() -> None:
     assert repr(changed.reward) == repr(model.reward)
 
 
+@pytest.mark.slow
 def test_a_population_is_tested_in_its_people_one_by_one() -> None:
     """Estimates drawn towards each other, and a marginal likelihood, have not the distribution of the tests."""
     task = maze()

@@ -223,6 +223,7 @@ def test_a_horizon_needs_the_log() -> None:
     assert np.isfinite(table["loo"]).all()
 
 
+@pytest.mark.slow
 def test_likelihoods_of_people_and_of_a_population_are_not_ranked_together() -> None:
     task = hs.Task.grid("S.G\n...", discount=0.95)
     log = hs.simulate(hs.plan(task, {"step": -1.0}, temperature={"ann": 0.3, "bob": 0.8}), 20, seed=1, max_steps=20)

@@ -274,6 +274,7 @@ def test_a_horizon_is_refused_by_check_fit_and_identify() -> None:
         hs.identify(model, counted)
 
 
+@pytest.mark.slow
 def test_check_says_nothing_about_order_and_counts_rows_of_the_table() -> None:
     log, task = people()
     frame = log.to_dataframe().assign(terminated=False)

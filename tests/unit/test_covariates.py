@@ -190,6 +190,7 @@ def test_contrasts_do_not_depend_on_the_order_of_levels(order: list[str], tmp_pa
     pd.testing.assert_frame_equal(hs.compare(again, by="group"), hs.compare(fit, by="group"))
 
 
+@pytest.mark.slow
 def test_people_are_adapted_to_one_after_the_other_as_the_first_fit_says() -> None:
     """A fit of newcomers sees the next ones through the first fit's people, not through its own."""
     fit = fitted("~ center(age) + group", {"age": AGE, "group": GROUP})

@@ -150,6 +150,7 @@ def test_strangers_and_counted_logs_are_refused() -> None:
         hs.episode_log_probs(people, counted)
 
 
+@pytest.mark.slow
 def test_what_a_solution_implies_is_asked_of_a_fit_too() -> None:
     task = hs.Task.grid("S.G\n...", discount=0.95)
     log = hs.simulate(hs.plan(task, {"step": -1.0}, temperature={"ann": 0.3, "bob": 0.8}), 20, seed=1, max_steps=20)

@@ -113,6 +113,7 @@ def test_card_describes_the_table(name: str, table: dict[str, Any], prepared: Fo
         assert hashlib.sha256(made.read_bytes()).hexdigest() == table["sha256"]
 
 
+@pytest.mark.slow
 def test_card_counts_people_and_presses(prepared: Folder) -> None:
     """The card of the mazes counts the people and presses of both experiments."""
     folder = prepared("vgc_gridnav")

@@ -306,7 +306,7 @@ def test_compare_ranks_with_intervals_and_claims_no_more_than_it_may(shared: hs.
     assert any("nothing in behavior tells apart" in note for note in table.attrs["notes"])
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_population_s_intervals_hold_what_its_temperatures_make_of_the_measures(known: bool) -> None:
     """With a known reward they end where the temperature's do; an unknown weight adds to that, within what can be."""
     temperatures = {"perfect": 0.02, "ann": 0.2, "bob": 0.4, "cleo": 0.8, "dan": 1.2}

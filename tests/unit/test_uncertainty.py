@@ -93,6 +93,7 @@ def test_one_real_person(data_home: object) -> None:
     assert fit.std_errors("sandwich_by_episode").loc[["log_temperature"]].iloc[0] == pytest.approx(0.0839, abs=5e-5)
 
 
+@pytest.mark.slow
 def test_scores_by_subject_that_cancel_are_not_taken_for_certainty() -> None:
     """Without an anchor each person makes up for a step of the one weight: summed by subject, it has no score."""
     task = hs.Task.grid("S..\n.L.\n..G", discount=0.9, legend={"L": "lava"}, slip=0.1)
