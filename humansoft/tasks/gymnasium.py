@@ -40,8 +40,9 @@ def make_environment(name: str, options: dict[str, Any], copies: int | None = No
     except TypeError as error:
         raise TaskError(f"{name} does not have the options {sorted(options)}: {error}") from error
     except gymnasium.error.Error as error:
-        hint = did_you_mean(name, gymnasium.registry)
-        raise TaskError(f"Gymnasium cannot make {name!r}: {error}.{hint}") from error
+        # Where it is registered, something that it needs is missing.
+        hint = "" if name in gymnasium.registry else did_you_mean(name, gymnasium.registry)
+        raise TaskError(f"Gymnasium cannot make {name!r}: {str(error).rstrip('.')}.{hint}") from error
 
 
 def _parts(table: dict[int, Any], base: Any) -> TaskParts:  # noqa: ANN401

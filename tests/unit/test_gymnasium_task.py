@@ -151,6 +151,17 @@ def test_made_environments_are_read_too() -> None:
     assert len(hs.Task.from_gymnasium(env, discount=0.99).states) == 48
 
 
+def test_an_environment_that_lacks_a_part_is_not_taken_for_a_misspelt_one() -> None:
+    def incomplete() -> gymnasium.Env[Any, Any]:
+        raise gymnasium.error.DependencyNotInstalled("Its physics are not installed.")
+
+    gymnasium.register("humansoft/Incomplete-v0", incomplete)
+    with pytest.raises(TaskError, match=r"cannot make 'humansoft/Incomplete-v0': Its physics are not installed\.$"):
+        hs.Task.from_gymnasium("humansoft/Incomplete-v0", discount=0.9)
+    with pytest.raises(TaskError, match=r"Did you mean 'humansoft/Incomplete-v0'\?"):
+        hs.Task.from_gymnasium("humansoft/Incomplet-v0", discount=0.9)
+
+
 def test_what_cannot_be_read_says_why() -> None:
     with pytest.raises(TaskError, match="CartPole-v1 has no transition table"):
         hs.Task.from_gymnasium("CartPole-v1", discount=0.99)
