@@ -1,7 +1,9 @@
-"""Labels of any type in JSON and Parquet: numbers, text, and tuples of them."""
+"""What files of fits and policies hold: labels of any type (numbers, text, and tuples of them), and checksums."""
 
+import hashlib
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,3 +37,14 @@ def deep(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     levels = [[unpack(json.loads(text)) for text in table[key]] for key in keys]
     index = label_index(levels, names) if len(levels) > 1 else pd.Index(levels[0], name=names[0])
     return table.drop(columns=keys).set_axis(index)
+
+
+def checksum_of_file(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def checksum_of(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a JSON object, apart from the checksum in it."""
+    content = {key: value for key, value in record.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

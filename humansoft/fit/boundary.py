@@ -23,6 +23,7 @@ from humansoft.parameters import Parameter, Parameters
 Real = npt.NDArray[np.float64]
 
 ONE_SIDED_DROP = 1.3527717
+TWO_SIDED_DROP = 1.9207294103470467  # half the .95 quantile of chi-squared with 1 degree of freedom
 
 FLAT = 1e-6
 """Nats: closer to its limit than this, a likelihood tells no inner optimum."""

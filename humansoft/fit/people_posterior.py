@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.integrate import cumulative_trapezoid, trapezoid
 
+from humansoft.fit.boundary import TWO_SIDED_DROP
 from humansoft.fit.deviations import Posterior, joint
 from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
@@ -22,7 +23,6 @@ _GRID, _WIDTH = 161, 9.0  # points and half width (in standard deviations) of th
 _SPREADS, _MOST = 24, 2.0  # standard deviations to average over, up to so many times the end of their interval
 _CURVED = 4.0  # how much closer the grid's points are in the middle, where small standard deviations keep people
 _TAIL = 0.025
-_DROP = 1.9207294103470467  # nats from the largest likelihood to the end of a 95 % interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def _averaged(
         there = np.where(gone, np.log(share * highest), full)
         height = joint(objective.profiles, objective.mixed, there, deviation[:, :, None])
         density = np.exp(height - height.max(axis=1, keepdims=True))
-        mass += np.exp(-_DROP * share**2) * density / trapezoid(density, deviation, axis=1)[:, None]
+        mass += np.exp(-TWO_SIDED_DROP * share**2) * density / trapezoid(density, deviation, axis=1)[:, None]
     mass /= trapezoid(mass, deviation, axis=1)[:, None]
     mean = trapezoid(mass * deviation, deviation, axis=1)
     apart = deviation - mean[:, None]

@@ -11,7 +11,7 @@ from scipy.linalg import null_space
 from scipy.optimize import brentq
 
 from humansoft.fit.arrow import dense, inverse
-from humansoft.fit.boundary import ONE_SIDED_DROP
+from humansoft.fit.boundary import ONE_SIDED_DROP, TWO_SIDED_DROP
 from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.marginal import PopulationObjective
@@ -22,7 +22,6 @@ from humansoft.fit.population_lapse import highest_logit, log_likelihood
 Real = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_TWO_SIDED_DROP = 1.9207294103470467  # half the .95 quantile of chi-squared with 1 degree of freedom
 _UNTOLD = 1e-4  # information about a log temperature or log spread: a standard error of 100 natural logs
 _INVOLVED = 0.3  # share of a parameter in a direction that the data leave open
 _VAGUE = 0.25  # standard error of a log spread from which its likelihood is not that of a normal distribution
@@ -172,7 +171,7 @@ def _profile(objective: PopulationObjective, full: Real, uncertain: Uncertainty,
     """
     variance = uncertain.covariance[place, place]
     path = uncertain.covariance[place] / variance if variance > 0 else np.eye(len(full))[place]
-    goal = log_likelihood(objective, full) - _TWO_SIDED_DROP
+    goal = log_likelihood(objective, full) - TWO_SIDED_DROP
     ends = [_crossing(lambda x: log_likelihood(objective, full + x * path) - goal, side * _WIDEST) for side in (-1, 1)]
     return float(full[place]) + ends[0], float(full[place]) + ends[1]
 

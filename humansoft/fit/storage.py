@@ -1,7 +1,6 @@
 """Runs on disk: a fit as a folder of JSON, Parquet, safetensors and, for draws, netCDF (never pickle)."""
 
 import dataclasses
-import hashlib
 import json
 import shutil
 import tempfile
@@ -22,7 +21,7 @@ from humansoft.fit.stored_parts import choice_of, choice_record, reward_of, rewa
 from humansoft.fit.stored_population import population_tables, population_tensors, read_population
 from humansoft.fit.stored_posterior import read_posterior, write_posterior
 from humansoft.model import SoftOptimalModel
-from humansoft.packing import deep, flat, pack, unpack
+from humansoft.packing import checksum_of, checksum_of_file, deep, flat, pack, unpack
 from humansoft.parameters import Parameter, Parameters
 from humansoft.solvers.exact import SAMPLED_SOLVERS
 from humansoft.tasks.storage import task_of, task_record, task_tensors
@@ -95,8 +94,8 @@ def _write(fit: Fit, folder: Path) -> None:
     save_file(tensors, folder / "tensors.safetensors")
     write_posterior(fit.posterior, folder)
     record = _record(fit)
-    record["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
-    record["checksum"] = _checksum(record)
+    record["files"] = {p.name: checksum_of_file(p) for p in sorted(folder.iterdir())}
+    record["checksum"] = checksum_of(record)
     (folder / "fit.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -148,12 +147,12 @@ def _verify(path: Path, record: Mapping[str, Any]) -> None:
         if record.get("format") != FORMAT:
             problems.add(f"it is of format {record.get('format')!r}, this version reads {FORMAT}: fit again")
             return
-        if record.get("checksum") != _checksum(record):
+        if record.get("checksum") != checksum_of(record):
             problems.add("fit.json was edited after the run was saved")
         for name, expected in record.get("files", {}).items():
             if not (path / name).is_file():
                 problems.add(f"{name} is missing")
-            elif hashlib.sha256((path / name).read_bytes()).hexdigest() != expected:
+            elif checksum_of_file(path / name) != expected:
                 problems.add(f"{name} was edited after the run was saved")
 
 
@@ -233,8 +232,3 @@ def _solver_record(model: SoftOptimalModel) -> dict[str, Any] | None:
         if isinstance(model.solver, kind):
             return {"name": name, **dataclasses.asdict(model.solver)}
     return None
-
-
-def _checksum(record: Mapping[str, Any]) -> str:
-    content = {key: value for key, value in record.items() if key != "checksum"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

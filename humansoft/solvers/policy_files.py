@@ -1,6 +1,5 @@
 """Policies as folders of JSON and safetensors, which appear complete or not at all."""
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from humansoft.errors import Problems, RunError
+from humansoft.packing import checksum_of, checksum_of_file
 
 FORMAT = 3
 _TENSORS, _RECORD = "tensors.safetensors", "policy.json"
@@ -37,8 +37,8 @@ def write_policy(folder: Path, record: Mapping[str, Any], tensors: Mapping[str, 
         beside.mkdir()
         # Tensors may share their memory, files may not.
         save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, beside / _TENSORS)
-        whole["sha256"] = _sha256(beside / _TENSORS)
-        text = json.dumps({**whole, "checksum": _checksum(whole)}, indent=1)
+        whole["sha256"] = checksum_of_file(beside / _TENSORS)
+        text = json.dumps({**whole, "checksum": checksum_of(whole)}, indent=1)
         (beside / _RECORD).write_text(text, encoding="utf-8")
         beside.replace(folder)
     return folder
@@ -63,9 +63,9 @@ def read_policy(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if record.get("format") != FORMAT:
         raise RunError(f"the policy {folder} is of format {record.get('format')!r}, this version reads {FORMAT}")
     with Problems(f"the policy {folder}", RunError) as problems:
-        if record.pop("checksum", None) != _checksum(record):
+        if record.get("checksum") != checksum_of(record):
             problems.add(f"{_RECORD} was edited after the policy was saved")
-        elif _sha256(folder / _TENSORS) != record["sha256"]:
+        elif checksum_of_file(folder / _TENSORS) != record["sha256"]:
             problems.add(f"{_TENSORS} was edited after the policy was saved")
     return record, load_file(folder / _TENSORS)
 
@@ -92,11 +92,3 @@ def plain(value: Any, name: str) -> Any:  # noqa: ANN401 - numbers, texts, lists
         f"{name} is a {type(value).__name__}, which cannot be written down: only numbers, texts, true and false, None, "
         "and lists and dictionaries of them can; register the environment with it under an id of your own"
     )
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _checksum(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
