@@ -1,8 +1,6 @@
 """What commands write: nothing is overwritten without --force, nothing is left half-written."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ import pandas as pd
 
 from humansoft.cli.terminal import to_plain
 from humansoft.errors import Problems, UsageError
+from humansoft.placing import placed
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _SUFFIXES = (*_SEPARATORS, ".parquet")
@@ -91,17 +90,10 @@ def staged(targets: Sequence[Path]) -> Iterator[list[Path]]:
         places = []
         for target in targets:
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # In a folder and not as a file, because lone temporary files are made for one user's eyes only.
-                beside = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-")
+                places.append(stack.enter_context(placed(target)))
             except OSError as error:
                 raise UsageError(f"{target} cannot be written: {error.strerror}; choose another place") from error
-            places.append(Path(stack.enter_context(beside)) / target.name)
         yield places
-        for place, target in zip(places, targets, strict=True):
-            if target.is_dir():
-                shutil.rmtree(target)
-            place.replace(target)
 
 
 def _check_parent(path: Path, problems: Problems) -> None:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from humansoft.fit.stored_posterior import read_posterior, write_posterior
 from humansoft.model import SoftOptimalModel
 from humansoft.packing import checksum_of, checksum_of_file, deep, flat, pack, unpack
 from humansoft.parameters import Parameter, Parameters
+from humansoft.placing import placed
 from humansoft.solvers.exact import SAMPLED_SOLVERS
 from humansoft.tasks.storage import task_of, task_record, task_tensors
 from humansoft.tasks.task import Task
@@ -34,7 +33,7 @@ FORMAT = 4
 def save(fit: Fit, path: str | Path, *, overwrite: bool = False) -> Path:
     """Save a fit as a folder; :func:`load` gives an equal one back.
 
-    The folder appears complete or not at all: it is written beside its place and then moved.
+    The folder appears complete or not at all, and takes the place of an earlier run only then.
 
     Args:
         fit: the result.
@@ -49,14 +48,9 @@ def save(fit: Fit, path: str | Path, *, overwrite: bool = False) -> Path:
         raise RunError(f"{path} exists already; choose another name, or overwrite it (overwrite=True, --force)")
     if path.exists() and not (path / "fit.json").is_file() and any(path.iterdir() if path.is_dir() else [path]):
         raise RunError(f"{path} holds something else than a run; it is not overwritten")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name:
-        folder = Path(name) / "run"
+    with placed(path) as folder:
         folder.mkdir()
         _write(fit, folder)
-        if path.exists():
-            shutil.rmtree(path)
-        folder.replace(path)
     return path
 
 

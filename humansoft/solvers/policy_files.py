@@ -1,7 +1,6 @@
 """Policies as folders of JSON and safetensors, which appear complete or not at all."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from torch import Tensor
 
 from humansoft.errors import Problems, RunError
 from humansoft.packing import checksum_of, checksum_of_file
+from humansoft.placing import placed
 
 FORMAT = 3
 _TENSORS, _RECORD = "tensors.safetensors", "policy.json"
 
 
 def write_policy(folder: Path, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Path:
-    """Write a policy as a new folder, beside its place first.
+    """Write a policy as a new folder, which appears complete or not at all.
 
     Args:
         folder: the folder to make.
@@ -31,16 +31,13 @@ def write_policy(folder: Path, record: Mapping[str, Any], tensors: Mapping[str, 
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise RunError(f"{folder} exists already; choose another name")
     whole = {"format": FORMAT, **{name: plain(value, name) for name, value in record.items()}}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-        beside = Path(name) / "policy"
+    with placed(folder) as beside:
         beside.mkdir()
         # Tensors may share their memory, files may not.
         save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, beside / _TENSORS)
         whole["sha256"] = checksum_of_file(beside / _TENSORS)
         text = json.dumps({**whole, "checksum": checksum_of(whole)}, indent=1)
         (beside / _RECORD).write_text(text, encoding="utf-8")
-        beside.replace(folder)
     return folder
 
 
