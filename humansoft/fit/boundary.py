@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.optimize import brentq
+from scipy.special import ndtri
 
 from humansoft.errors import ModelError
 from humansoft.fit.arrow import inverse
@@ -22,8 +23,8 @@ from humansoft.parameters import Parameter, Parameters
 
 Real = npt.NDArray[np.float64]
 
-ONE_SIDED_DROP = 1.3527717
-TWO_SIDED_DROP = 1.9207294103470467  # half the .95 quantile of chi-squared with 1 degree of freedom
+ONE_SIDED_DROP, TWO_SIDED_DROP = (float(ndtri(chance)) ** 2 / 2 for chance in (0.95, 0.975))
+"""How far a log-likelihood falls within 95 %, of one side or two: half a quantile of chi-squared(1)."""
 
 FLAT = 1e-6
 """Nats: closer to its limit than this, a likelihood tells no inner optimum."""

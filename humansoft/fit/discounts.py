@@ -17,6 +17,7 @@ import pandas as pd
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import IdentificationError, Problems, SolveError, UsageError
+from humansoft.fit.boundary import TWO_SIDED_DROP
 from humansoft.fit.point import maximum_likelihood
 from humansoft.model import SoftOptimalModel
 from humansoft.threads import one_thread
@@ -25,8 +26,6 @@ Real = npt.NDArray[np.float64]
 
 DISCOUNTS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)
 """From people who only see the next step to people who look a hundred steps ahead."""
-
-FLAT = 1.9207294103470556  # half the chi-square 95 % point: a difference that data like these bring by chance
 
 
 @one_thread()
@@ -86,7 +85,7 @@ def discount_profile(
     table = pd.DataFrame([found[discount].row for discount in tried], index=pd.Index(tried, name="discount"))
     ratio = 2 * (table["log_likelihood"].max() - table["log_likelihood"])
     table.insert(1, "likelihood_ratio", ratio)
-    table.insert(2, "flat", ratio <= 2 * FLAT)
+    table.insert(2, "flat", ratio <= 2 * TWO_SIDED_DROP)
     table.attrs["message"] = _sentence(table, own)
     return table
 
