@@ -21,12 +21,13 @@ from humansoft.fit.fitting import fit as fit_one_by_one
 from humansoft.fit.hierarchical import NODES
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.intervals import NORMAL_95
-from humansoft.fit.mixed import MOST_TWISTED, Mixed
+from humansoft.fit.mixed import Mixed
 from humansoft.fit.population_maximum import PopulationMaximum, by_quadrature
 from humansoft.fit.population_table import uncertainty
 from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
 from humansoft.fit.sessions import SessionProfiles, Sessions, by_session, halves, two_sessions
+from humansoft.fit.spreads import MOST_TWISTED
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.known import KnownReward
 from humansoft.temperature import PerSubject

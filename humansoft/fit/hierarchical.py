@@ -121,7 +121,7 @@ def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool, learne
     )
     mean_zero = design[:, -1, :].mean(axis=0) if bound.is_relative else None
     deviating = tuple(range(len(own))) if deviate else ()
-    return Mixed(shared, tuple(coefficients), spread, design, deviating, mean_zero, turn=block_diag(*turns))
+    return Mixed(shared, tuple(coefficients), spread, design, deviating, mean_zero=mean_zero, turn=block_diag(*turns))
 
 
 def _orthogonal(terms: Real) -> Real:

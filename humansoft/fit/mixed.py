@@ -11,27 +11,27 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import null_space
 
+from humansoft.fit.spreads import Separate, Spread
 from humansoft.parameters import Parameter, Parameters
 
 Real = npt.NDArray[np.float64]
-
-MOST_TWISTED = 4.0
-"""Largest inverse hyperbolic tangent of a correlation (.9993): beyond, the two deviations are one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
     """A mixed model of the own parameters of B people (K each), and the names of its parameters.
 
-    The parameters are one vector: what people share (of the reward, then of choice terms), coefficients (p), logs of
-    standard deviations, and, where asked for, the inverse hyperbolic tangent of the correlation of two deviations.
+    The parameters are one vector: what people share (of the reward, then of choice terms), coefficients (p), and what
+    says how deviations vary: logs of standard deviations, and in one case the inverse hyperbolic tangent of a
+    correlation.
 
     Attributes:
         shared: the parameters that people share, fixed ones included.
         coefficients: the p coefficients.
-        spread: logs of the standard deviations of the deviations that there are (D <= K), and their correlation.
+        spread: the r parameters of the covariance of the deviations that there are (D <= K).
         design: [B, K, p] what multiplies the coefficients.
         deviating: [D] which own parameters deviate between people.
+        varying: how the spread makes a covariance.
         mean_zero: [p] weights of the sum of coefficients that is held at 0, where nothing else gives a scale.
         held: [P] where parameters are held that were found at a boundary, nan for all others; ``None``: there are none.
         turn: [p, p] coefficients of the terms of a formula = turn @ coefficients, where the design has combinations of
@@ -44,6 +44,7 @@ class Mixed:
     spread: tuple[Parameter, ...]
     design: Real
     deviating: tuple[int, ...]
+    varying: type[Spread] = Separate
     mean_zero: Real | None = None
     held: Real | None = None
     turn: Real | None = None
@@ -121,34 +122,29 @@ class Mixed:
         found: Real = means[:, None, :] + placed
         return found
 
-    def coefficients_of(self, own: Real) -> Real:
-        """Return the coefficients [p] that explain own parameters [B, K] best, in the mean square."""
-        rows, wanted = self.design.reshape(-1, self.design.shape[2]), own.reshape(-1)
+    def coefficients_of(self, own: Real, full: Real | None = None) -> Real:
+        """Return the coefficients [p] that explain own parameters [B, K] best, in the mean square.
+
+        Generalised least squares: deviations that vary together as parameters say count as such.
+        """
+        design, wanted = self.design, own
+        if full is not None and self.num_deviations == design.shape[1]:
+            root = np.linalg.cholesky(self.covariance(full))
+            design, wanted = np.linalg.solve(root, design), np.linalg.solve(root, own.T).T
+        rows, wanted = design.reshape(-1, design.shape[2]), wanted.reshape(-1)
         allowed = np.eye(rows.shape[1]) if self.mean_zero is None else null_space(self.mean_zero[None, :])
         found: Real = (allowed @ np.linalg.lstsq(rows @ allowed, wanted, rcond=None)[0]).astype(np.float64)
         return found
 
+    @cached_property
+    def varies(self) -> Spread:
+        """How the deviations of one person vary together."""
+        return self.varying(self.num_deviations)
+
     def covariance(self, full: Real) -> Real:
         """Return the covariance of the deviations [D, D]."""
-        sizes = np.exp(self.split(full)[2])[: self.num_deviations]
-        return np.outer(sizes, sizes) * self._correlation(full)
+        return self.varies.covariance(self.split(full)[2])
 
     def covariance_slopes(self, full: Real) -> Real:
         """Return its derivatives by each parameter of the spread [r, D, D]."""
-        count = self.num_deviations
-        covariance = self.covariance(full)
-        slopes = [covariance * (np.eye(count)[d][:, None] + np.eye(count)[d]) for d in range(count)]
-        if len(self.spread) > count:
-            sizes = np.sqrt(np.diag(covariance))
-            twist = self.split(full)[2][-1]
-            bent = (1 - np.tanh(twist) ** 2) * (abs(twist) < MOST_TWISTED)
-            slopes.append(np.outer(sizes, sizes) * bent * (1 - np.eye(2)))
-        return np.stack(slopes) if slopes else np.zeros((0, 0, 0))
-
-    def _correlation(self, full: Real) -> Real:
-        count = self.num_deviations
-        found = np.eye(count)
-        if len(self.spread) > count:
-            twist = np.clip(self.split(full)[2][-1], -MOST_TWISTED, MOST_TWISTED)
-            found[0, 1] = found[1, 0] = np.tanh(twist)
-        return found
+        return self.varies.slopes(self.split(full)[2])

@@ -165,7 +165,7 @@ def by_laplace(
         second = improved(first)
         change, bend = first - full, second - 2 * first + full
         settled = _distance(mixed, first, full) <= _SAME_EM
-        if settled or collapsed(mixed, second).sum() == mixed.num_deviations:
+        if settled or collapsed(mixed, second).sum() == len(mixed.spread):
             full = second
             break
         length = np.linalg.norm(change) / max(float(np.linalg.norm(bend)), 1e-300)
@@ -188,14 +188,14 @@ def _em_step(objective: LaplaceLikelihood, full: Real, history: list[float], on_
         on_step(len(history), history[-1])
     points, chance = found.sigma_points()
     own = mixed.own(full, found.mean[:, None])[:, 0]
-    coefficients = mixed.coefficients_of(own)
+    coefficients = mixed.coefficients_of(own, full)
     apart = (own - mixed.design @ coefficients)[:, list(mixed.deviating)]
-    variance = (apart**2 + np.diagonal(found.covariance, axis1=1, axis2=2)).mean(axis=0)
+    moments = (apart[:, :, None] * apart[:, None] + found.covariance).mean(axis=0)
     shared = mixed.split(full)[0]
     if mixed.free_shared.any():
         expected = ExpectedLikelihood(objective.profiles, mixed, objective.decisions, mixed.own(full, points), chance)
         shared = mixed.split(_learned(expected, full, _STEPS_OF_EM, [], None))[0]
-    improved: Real = np.r_[shared, coefficients, 0.5 * np.log(variance)]
+    improved: Real = np.r_[shared, coefficients, mixed.varies.of_moments(moments)]
     return improved
 
 

@@ -17,6 +17,7 @@ from humansoft.data.parts import condition_of, parted
 from humansoft.errors import LogError, shortlist
 from humansoft.fit.abstract_profiles import Profiles, Scores
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.spreads import Correlated
 from humansoft.parameters import Parameter
 
 Real = npt.NDArray[np.float64]
@@ -152,4 +153,4 @@ def two_sessions(sessions: Sessions, shared: Sequence[Parameter]) -> Mixed:
     spread = tuple(Parameter("sd", "log_sd", "group", name) for name in names)
     correlation = Parameter("correlation", "atanh_correlation", "group", " and ".join(names))
     design = np.tile(np.eye(2), (count, 1, 1))
-    return Mixed(tuple(shared), means, (*spread, correlation), design, (0, 1))
+    return Mixed(tuple(shared), means, (*spread, correlation), design, (0, 1), Correlated)
