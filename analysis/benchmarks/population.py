@@ -17,10 +17,10 @@ FASTER = 30
 """How many times faster than sampling by numpyro the maximum has to be, at the same correlation with the truth."""
 
 
-def _people(count: int) -> Workload:
+def _people(count: int, side: int = 8) -> Workload:
     return Workload(
-        name=f"population_{count}",
-        what=f"a population of {count} temperatures, 5 x 20 steps each, 8 x 8 grid, known reward",
+        name=f"population_{count}" + ("" if side == 8 else f"_grid_{side}"),
+        what=f"a population of {count} temperatures, 5 x 20 steps each, {side} x {side} grid, known reward",
         bar=Bar(f"{FASTER} times as fast as numpyro, as near to the truth"),
         systems=(
             System(HUMANSOFT, "ours_population", "quadrature"),
@@ -29,14 +29,14 @@ def _people(count: int) -> Workload:
             peer("numpyro", "nuts", "numpyro NUTS"),
         ),
         make=make_known_reward,
-        full=Shape(8, count, 5, 20),
+        full=Shape(side, count, 5, 20),
         quick=Shape(4, 6, 5, 20),
         limit=limits.fitting_people,
         in_quick=count == 30,
     )
 
 
-WORKLOADS = (_people(30), _people(100))
+WORKLOADS = (_people(30), _people(100), _people(100, side=4))
 
 if __name__ == "__main__":
     run_all(WORKLOADS, __doc__ or "")
