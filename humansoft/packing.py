@@ -39,6 +39,16 @@ def deep(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return table.drop(columns=keys).set_axis(index)
 
 
+def same_table(one: "pd.DataFrame | pd.Series[Any]", other: "pd.DataFrame | pd.Series[Any]") -> bool:
+    """Whether two tables hold the same, however their text is stored: Parquet does not keep which way it was."""
+    return bool(_as_objects(one).equals(_as_objects(other)))
+
+
+def _as_objects(table: "pd.DataFrame | pd.Series[Any]") -> pd.DataFrame:
+    whole = table.to_frame() if isinstance(table, pd.Series) else table
+    return whole.astype({name: object for name in whole.columns if isinstance(whole[name].dtype, pd.StringDtype)})
+
+
 def checksum_of_file(file: Path) -> str:
     """Return the SHA-256 of a file."""
     return hashlib.sha256(file.read_bytes()).hexdigest()

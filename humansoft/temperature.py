@@ -57,8 +57,8 @@ class PerGroup:
 class PerSubject:
     """One temperature for each person, learned.
 
-    Of a log by condition (:func:`humansoft.by_condition`) each person in each condition is a subject. A population
-    takes these for independent, so that the interval of a contrast within people is too wide.
+    Of a log by condition (:func:`humansoft.by_condition`) each person in each condition is a subject, and a population
+    knows which of them are one person.
     """
 
 

@@ -21,9 +21,9 @@ def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
     """Return a log in which every person in every condition is a subject of its own: "person/condition".
 
     With ``PerSubject()`` a person then has a temperature in each condition, block or session; with the formula
-    "~ <column>" the condition explains it. A population model takes the deviations of one person in two conditions
-    for independent. The more alike they are, the more too wide is the interval of a contrast of conditions (in an
-    example 4 times), and the more too narrow that of a contrast of groups of people; a fit says so in its notes.
+    "~ <column>" the condition explains it. A population model of temperatures knows who is who (repeated measures): a
+    person deviates from others, and in each condition from the person's own level. Where people have reward weights
+    of their own, conditions of one person count as independent people, and a fit says so in its notes.
 
     A log can be taken apart by one column after another: its people stay those of the first.
 

@@ -25,8 +25,9 @@ from humansoft.fit.mixed import Mixed
 from humansoft.fit.population_maximum import PopulationMaximum, by_quadrature
 from humansoft.fit.population_table import uncertainty
 from humansoft.fit.profiles import profiles_of
+from humansoft.fit.repeated import RepeatedProfiles
 from humansoft.fit.result import Fit
-from humansoft.fit.sessions import SessionProfiles, Sessions, by_session, halves, two_sessions
+from humansoft.fit.sessions import Sessions, by_session, halves, two_sessions
 from humansoft.fit.spreads import MOST_TWISTED
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.known import KnownReward
@@ -82,7 +83,7 @@ def reliability(fit: Fit, log: BehaviorLog, session: str = "session") -> pd.Data
     require_valid(log, fit.model.task)
     sessions = by_session(log, session)
     hypothesis = _hypothesis(fit)
-    both, errors = (points[sessions.cell] for points in _points(hypothesis, sessions.log))
+    both, errors = (points[sessions.measures.cell] for points in _points(hypothesis, sessions.log))
     kept = ~np.isnan(both.sum(axis=1))
     correlation, sds = _joint(hypothesis, sessions, both)
     rows = [
@@ -129,7 +130,7 @@ def _joint(hypothesis: SoftOptimalModel, sessions: Sessions, both: Real) -> tupl
     bound = hypothesis.bind(sessions.log)
     likelihood = likelihood_of(bound, bound.observe(sessions.log))
     mixed = two_sessions(sessions, [bound.table.rows[place] for place in bound.table.shared_places])
-    profiles = SessionProfiles(profiles_of(likelihood), sessions.cell)
+    profiles = RepeatedProfiles(profiles_of(likelihood), sessions.measures)
     start = mixed.table.project(np.r_[np.zeros(len(mixed.shared)), _start(both, reward_scale(bound))])
     best = by_quadrature(profiles, mixed, float(likelihood.observations.weight.sum()), start, NODES[2], None)
     low, high = _ends(best, mixed)
@@ -201,7 +202,7 @@ def _split_half(hypothesis: SoftOptimalModel, sessions: Sessions, place: int) ->
     """Return the correlation of two halves of a session, lengthened to the whole by Spearman and Brown."""
     if sessions.log.counted:
         return {"num_people": 0}
-    cells = np.isin(sessions.log.subject, sessions.cell[:, place])
+    cells = np.isin(sessions.log.subject, sessions.measures.cell[:, place])
     parted = halves(sessions.log.select(cells))
     estimates = dict(zip(parted.subjects, _points(hypothesis, parted)[0], strict=True))
     pairs = np.array([[estimates.get((label, half), np.nan) for half in (0, 1)] for label in sessions.cells(place)])

@@ -10,14 +10,13 @@ from humansoft.data.log import BehaviorLog
 from humansoft.errors import UsageError, shortlist
 from humansoft.fit.assemble_population import People, assemble_population
 from humansoft.fit.covariates import covariates_of, design_like
-from humansoft.fit.hierarchical import NODES, SMALLEST_SD, mixed_of
+from humansoft.fit.hierarchical import NODES, SMALLEST_SD, WITHIN, mixed_of, most_dimensions, repeated
 from humansoft.fit.interpolated_likelihood import likelihood_of
-from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.marginal import LaplaceLikelihood
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
 from humansoft.fit.population_maximum import PopulationMaximum, at_known
-from humansoft.fit.profiles import profiles_of
+from humansoft.fit.repeated import RepeatedMeasures
 from humansoft.fit.result import Fit
 from humansoft.threads import one_thread
 
@@ -67,8 +66,12 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
     terms = design_like(population.temperature, population.covariates, covariates)
     likelihood = likelihood_of(bound, bound.observe(log))
     learned = design_like(population.temperature, population.covariates, population.covariates)
-    best = _as_known(likelihood, mixed_of(bound, terms, population.integration != "none", learned), population)
-    people = People(likelihood, log, population.temperature, covariates, terms)
+    mixed, measures = mixed_of(bound, terms, population.integration != "none", learned), None
+    if WITHIN in population.sd.index:
+        measures = RepeatedMeasures.of(log, bound.subjects.values)
+        mixed = repeated(mixed, measures)
+    people = People(likelihood, log, population.temperature, covariates, terms, measures)
+    best = _as_known(people, mixed, population)
     return assemble_population(people, best, population.integration, None, population)
 
 
@@ -80,10 +83,10 @@ def _known(mixed: Mixed, population: Population) -> Real:
     return found
 
 
-def _as_known(likelihood: AbstractLikelihood, mixed: Mixed, population: Population) -> PopulationMaximum:
+def _as_known(people: People, mixed: Mixed, population: Population) -> PopulationMaximum:
     """Return the likelihood of new people at the parameters of their population."""
-    profiles, decisions = profiles_of(likelihood), float(likelihood.observations.weight.sum())
+    profiles, decisions = people.profiles(), float(people.decisions().sum())
     full = _known(mixed, population)
-    if population.integration == "laplace" or mixed.num_deviations not in NODES:
+    if population.integration == "laplace" or mixed.num_deviations > most_dimensions(mixed):
         return PopulationMaximum(LaplaceLikelihood(profiles, mixed, decisions), full, [], settled=True)
     return at_known(profiles, mixed, decisions, full, NODES[mixed.num_deviations])

@@ -1,5 +1,6 @@
 """From the maximum of a population's likelihood to a Fit: people as they are seen through the population."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,10 +9,11 @@ import pandas as pd
 import torch
 
 from humansoft.data.log import BehaviorLog
+from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import is_optimum, lapse_note, num_decisions, training_data, versions
 from humansoft.fit.deviations import Posterior
-from humansoft.fit.hierarchical import collapsed
+from humansoft.fit.hierarchical import WITHIN, collapsed, most_dimensions
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.marginal import PopulationObjective, small_steps
@@ -21,9 +23,12 @@ from humansoft.fit.people_vector import own_places, people_covariance, people_ve
 from humansoft.fit.population import Integration, Population
 from humansoft.fit.population_maximum import IMPRECISE, PopulationMaximum
 from humansoft.fit.population_table import Uncertainty, population_params, uncertainty
+from humansoft.fit.profiles import profiles_of
+from humansoft.fit.repeated import RepeatedMeasures, RepeatedProfiles
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
+from humansoft.parameters import Parameter
 from humansoft.temperature import Temperature
 
 Real = npt.NDArray[np.float64]
@@ -38,7 +43,8 @@ class People:
         log: the decisions themselves.
         temperature: the hypothesis as it was given: what explains their mean log temperatures.
         covariates: [B, ...] columns that explain.
-        terms: [B, p] the design that these make.
+        terms: [S, p] the design that these make, a row for each subject.
+        measures: which subjects are one person, where that matters; ``None``: each is taken for a person.
         notes: sentences that belong beside the result.
     """
 
@@ -47,7 +53,31 @@ class People:
     temperature: Temperature
     covariates: pd.DataFrame
     terms: pd.DataFrame
+    measures: RepeatedMeasures | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[Hashable, ...]:
+        """Labels of the B people."""
+        return self.likelihood.model.subjects.values if self.measures is None else self.measures.people
+
+    def profiles(self) -> Profiles:
+        """Return what each person did, as a function of the person's own parameters."""
+        single = profiles_of(self.likelihood)
+        return single if self.measures is None else RepeatedProfiles(single, self.measures)
+
+    def decisions(self) -> Real:
+        """Return the weighted decisions [B] of each person."""
+        seen = self.likelihood.observations
+        of_subjects = np.bincount(seen.person, seen.weight, len(self.likelihood.model.subjects)).astype(np.float64)
+        return of_subjects if self.measures is None else self.measures.summed(of_subjects)
+
+    def by_subject(self, own: Real) -> Real:
+        """Lay out what goes with own parameters [B, K, ...] of people by subjects [S, k, ...].
+
+        Each of a person's parameters in several conditions is that of one subject.
+        """
+        return own if self.measures is None else self.measures.by_subject(own)[:, None]
 
     def training(self) -> TrainingData:
         """Return what a fit keeps of the log, what explains people's temperatures beside what is known of them."""
@@ -79,9 +109,9 @@ def assemble_population(
     uncertain = found.covariance
     table = population_params(objective, full, found) if known is None else known.params
     posterior = PeoplePosterior.of(objective, full, table)
-    shared, own = mixed.split(full)[0], mixed.own(full, posterior.moments.mean[:, None])[None, :, 0]
-    person = people_vectors(likelihood.model, likelihood.start().numpy(), shared, own)[0]
-    covariance = _people_covariance(likelihood.model, objective, full, posterior.moments, uncertain)
+    shared, own = mixed.split(full)[0], people.by_subject(mixed.own(full, posterior.moments.mean[:, None])[:, 0])
+    person = people_vectors(likelihood.model, likelihood.start().numpy(), shared, own[None])[0]
+    covariance = _people_covariance(people, objective, full, posterior.moments, uncertain)
     params = _params(likelihood.model, objective, person, covariance, posterior, table)
     settled = best.settled if integration == "laplace" or known is not None else is_optimum(objective, full)
     population = Population(
@@ -89,7 +119,7 @@ def assemble_population(
         covariance=mixed.to_terms @ uncertain @ mixed.to_terms.T if known is None else known.covariance,
         design=people.terms,
         covariates=people.covariates if known is None else known.covariates,
-        evidence=pd.Series(objective.by_person(full), index=list(likelihood.model.subjects.values), name="evidence"),
+        evidence=pd.Series(objective.by_person(full), index=list(people.labels), name="evidence"),
         integration=integration,
         temperature=people.temperature,
         integration_error=best.integration_error,
@@ -134,14 +164,18 @@ def _runaway_notes(mixed: Mixed, found: Uncertainty) -> list[str]:
 
 
 def _people_covariance(
-    model: SoftOptimalModel, objective: PopulationObjective, full: Real, posterior: Posterior, uncertain: Real
+    people: People, objective: PopulationObjective, full: Real, posterior: Posterior, uncertain: Real
 ) -> BlockCovariance:
-    places, dev = own_places(model), list(objective.mixed.deviating)
-    own = np.zeros((*places.shape, places.shape[1]))
+    """Return the covariance of the model of people; given the population, its subjects count as independent."""
+    model, mixed, dev = people.likelihood.model, objective.mixed, list(objective.mixed.deviating)
+    places = own_places(model)
+    own = np.zeros((mixed.num_people, mixed.design.shape[1], mixed.design.shape[1]))
     own[np.ix_(range(len(own)), dev, dev)] = posterior.covariance
+    if people.measures is not None:
+        own = people.by_subject(np.diagonal(own, axis1=1, axis2=2))[..., None]
     factor = np.zeros((len(model.table), len(full)))
-    factor[model.table.shared_places, np.arange(len(objective.mixed.shared))] = 1.0
-    factor[places] = _movement(objective, full)
+    factor[model.table.shared_places, np.arange(len(mixed.shared))] = 1.0
+    factor[places] = people.by_subject(_movement(objective, full))
     return people_covariance(model, own, factor, uncertain)
 
 
@@ -206,9 +240,12 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
     if population.integration == "none":
         notes.append("temperatures are what the formula says of each person; people do not deviate from it")
     elif population.integration == "laplace":
+        others = "method='posterior' does not"
+        if mixed.num_deviations <= most_dimensions(mixed):
+            others = "integrate='quadrature' or method='posterior' do not"
         notes.append(
             "population by Laplace-EM: with few decisions a person it underestimates how much people differ "
-            "(sd .51 for .60 at 15 decisions, .58 at 600); integrate='quadrature' or method='posterior' do not"
+            f"(sd .51 for .60 at 15 decisions, .58 at 600); {others}"
         )
     if population.integration_error > IMPRECISE:
         notes.append(
@@ -221,11 +258,24 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
             "people's estimates are posterior means, drawn towards what the population says of them: compare groups by "
             "the population's coefficients (compare(fit, by=...)), not by these"
         )
-    notes += [
+    none = [row for row in mixed.spread if float(population.sd.get(row.label, 1.0)) == 0.0]
+    return [*notes, *(_alike_note(row, mixed) for row in none)]
+
+
+def _alike_note(row: Parameter, mixed: Mixed) -> str:
+    """Say what it means that a standard deviation is estimated as 0."""
+    if row.label == WITHIN:
+        return (
+            "people do not change from one condition to another by anything that can be seen, apart from what the "
+            "formula says: the standard deviation of that is estimated as 0"
+        )
+    found = (
         f"people do not differ in {row.name if row.label is None else row.label} by anything that can be seen: their "
-        "standard deviation is estimated as 0. Each is seen through all that are still likely, up to the end of its "
-        "interval: estimates and intervals say how far apart they may be"
-        for row in mixed.spread
-        if float(population.sd.get(row.label, 1.0)) == 0.0
-    ]
-    return notes
+        "standard deviation is estimated as 0"
+    )
+    if mixed.num_deviations > 1:
+        return found
+    return (
+        f"{found}. Each is seen through all that are still likely, up to the end of its interval: estimates and "
+        "intervals say how far apart they may be"
+    )

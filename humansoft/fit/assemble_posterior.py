@@ -1,7 +1,5 @@
 """From draws to a Fit: means and quantiles of everybody's parameters, and whether the chains have mixed."""
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -10,10 +8,11 @@ import torch
 from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import num_decisions, versions
+from humansoft.fit.assemble_population import People
 from humansoft.fit.bayes_extra import arviz, nutpie
 from humansoft.fit.deviations import adapted
 from humansoft.fit.diagnosis import Diagnosis
-from humansoft.fit.hierarchical import MOST_DIMENSIONS, NODES, own_rows
+from humansoft.fit.hierarchical import NODES, most_dimensions, own_rows
 from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.nuts import Chains, Sampling
@@ -23,7 +22,7 @@ from humansoft.fit.population import Population
 from humansoft.fit.population_density import PopulationDensity, PopulationDraws
 from humansoft.fit.population_fit import PopulationProblem
 from humansoft.fit.posterior_data import inference_data
-from humansoft.fit.profiles import PersonProfiles, profiles_of
+from humansoft.fit.profiles import PersonProfiles
 from humansoft.fit.result import Fit, FitStatus
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
@@ -44,19 +43,21 @@ def assemble_posterior(
     seed: int,
 ) -> Fit:
     """Turn draws into a :class:`Fit`, with estimates at posterior means and intervals between quantiles."""
-    likelihood, mixed = problem.people.likelihood, problem.mixed
-    profiles, own = profiles_of(likelihood), own_rows(likelihood.model)
+    people, likelihood, mixed = problem.people, problem.people.likelihood, problem.mixed
+    profiles, own, decisions = people.profiles(), own_rows(likelihood.model), people.decisions()
     draws = density.draws(chains.points.reshape(-1, density.size))
     middle = _middle(mixed, draws)
-    objective = _marginal(profiles, mixed, float(problem.decisions.sum()), middle)
+    objective = _marginal(profiles, mixed, float(decisions.sum()), middle)
     by_person = _log_likelihood(profiles, mixed, draws, objective, middle)
     before = density.draws(density.prior_points(_PRIOR_DRAWS, np.random.default_rng(seed)))
-    people = likelihood.model.subjects.values
-    shown, assumed = (replace(found, full=found.full @ mixed.to_terms.T) for found in (draws, before))
-    data = inference_data(mixed, own, people, chains, shown, assumed, by_person, problem.decisions)
+    shown, assumed = (
+        PopulationDraws(found.full @ mixed.to_terms.T, _by_subject(people, found.own)) for found in (draws, before)
+    )
+    subjects = likelihood.model.subjects.values
+    data = inference_data(mixed, own, subjects, people.labels, chains, shown, assumed, by_person, decisions)
     diagnosis, evidence = Diagnosis.of(data), objective.by_person(middle)
     shared = draws.full[:, : len(mixed.shared)]
-    vectors = people_vectors(likelihood.model, likelihood.start().numpy(), shared, draws.own)
+    vectors = people_vectors(likelihood.model, likelihood.start().numpy(), shared, shown.own)
     index, kinds = likelihood.model.table.index(), tuple(["posterior"] * len(likelihood.model.table))
     spread = _spread(likelihood.model, vectors, draws.full)
     return Fit(
@@ -67,7 +68,7 @@ def assemble_posterior(
         num_decisions=num_decisions(likelihood),
         rank=mixed.table.num_free,
         status=FitStatus.MIXED if diagnosis.has_mixed else FitStatus.NOT_MIXED,
-        notes=(*diagnosis.notes(), *_notes(profiles), *sampling.prior.notes(mixed), *problem.people.notes),
+        notes=(*diagnosis.notes(), *_notes(profiles, mixed), *sampling.prior.notes(mixed), *problem.people.notes),
         history=pd.DataFrame({"step": np.arange(1, len(history) + 1), "log_likelihood": history}),
         training=problem.people.training(),
         seed=seed,
@@ -75,6 +76,11 @@ def assemble_posterior(
         population=_population(problem, shown, evidence),
         posterior=data,
     )
+
+
+def _by_subject(people: People, own: Real) -> Real:
+    """Lay out draws of people's own parameters [T, B, K] by subjects [T, S, k]."""
+    return np.moveaxis(people.by_subject(np.moveaxis(own, 0, -1)), -1, 0)
 
 
 def _population(problem: PopulationProblem, draws: PopulationDraws, evidence: Real) -> Population:
@@ -86,7 +92,7 @@ def _population(problem: PopulationProblem, draws: PopulationDraws, evidence: Re
         covariance=np.cov(draws.full, rowvar=False),
         design=problem.people.terms,
         covariates=problem.people.covariates,
-        evidence=pd.Series(evidence, index=list(problem.people.likelihood.model.subjects.values), name="evidence"),
+        evidence=pd.Series(evidence, index=list(problem.people.labels), name="evidence"),
         integration="nuts",
         temperature=problem.people.temperature,
         integration_error=float("nan"),
@@ -131,7 +137,7 @@ def _middle(mixed: Mixed, draws: PopulationDraws) -> Real:
 
 def _marginal(profiles: Profiles, mixed: Mixed, decisions: float, full: Real) -> PopulationObjective:
     """Return the likelihood of a population near some parameters, people's own integrated out."""
-    if mixed.num_deviations <= MOST_DIMENSIONS:
+    if mixed.num_deviations <= most_dimensions(mixed):
         num_nodes = NODES[mixed.num_deviations]
         nodes = adapted(profiles, mixed, full, num_nodes)
         if nodes is not None:
@@ -142,18 +148,23 @@ def _marginal(profiles: Profiles, mixed: Mixed, decisions: float, full: Real) ->
 def _log_likelihood(
     profiles: Profiles, mixed: Mixed, draws: PopulationDraws, objective: PopulationObjective, middle: Real
 ) -> Real:
-    """Return the log-likelihood [T, B] of each person: own parameters integrated out where they are one number."""
+    """Return the log-likelihood [T, B] of each person: own temperatures integrated out where they are few."""
     near = objective.posterior(middle)
-    if not isinstance(profiles, PersonProfiles) and near is not None:
+    if _is_integrated(profiles, mixed) and near is not None:
         return person_evidence(profiles, mixed, draws, near, middle)
     shared = draws.full[:, : len(mixed.shared)]
     found = [profiles.value(weights, own[:, None])[:, 0] for weights, own in zip(shared, draws.own, strict=True)]
     return np.stack(found)
 
 
-def _notes(profiles: Profiles) -> list[str]:
-    integrated = not isinstance(profiles, PersonProfiles)
-    how = "their own temperatures integrated out" if integrated else "at their own parameters, not integrated"
+def _is_integrated(profiles: Profiles, mixed: Mixed) -> bool:
+    return not isinstance(profiles, PersonProfiles) and mixed.num_deviations <= most_dimensions(mixed)
+
+
+def _notes(profiles: Profiles, mixed: Mixed) -> list[str]:
+    how = "at their own parameters, not integrated"
+    if _is_integrated(profiles, mixed):
+        how = "their own temperatures integrated out"
     return [
         "estimates are posterior means, intervals lie between the 2.5 % and 97.5 % quantiles; people's are drawn "
         "towards what the population says of them: compare groups by the population's coefficients",

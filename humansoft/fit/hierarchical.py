@@ -3,10 +3,12 @@
 log temperature_i = x_i' beta + u_i, u_i ~ N(0, sigma^2), and the same for reward weights where everybody has their
 own (SCIENCE 4.5). The population's parameters maximise the marginal likelihood, by adaptive Gauss-Hermite
 quadrature (Pinheiro and Bates 1995) or Laplace-EM (Huys et al. 2011), which is faster with many deviations and
-underestimates sigma with few decisions a person.
+underestimates sigma with few decisions a person. Subjects that are one person in several conditions deviate together
+(:mod:`humansoft.fit.repeated`).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +19,8 @@ from scipy.linalg import block_diag, qr
 from humansoft.errors import ModelError, UsageError, did_you_mean
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population_lapse import noticeable_lapse
+from humansoft.fit.repeated import RepeatedMeasures
+from humansoft.fit.spreads import Repeated
 from humansoft.model import SoftOptimalModel
 from humansoft.parameters import Parameter
 from humansoft.temperature import Fixed, PerGroup, PerSubject
@@ -24,11 +28,17 @@ from humansoft.temperature import Fixed, PerGroup, PerSubject
 Real = npt.NDArray[np.float64]
 Integrate = Literal["auto", "quadrature", "laplace"]
 
-NODES = {0: 1, 1: 15, 2: 9}
+NODES = {0: 1, 1: 15, 2: 9, 3: 7}
 """Quadrature nodes a dimension of the deviations."""
 
 MOST_DIMENSIONS = 2
 """With more deviations a person, a product of quadrature rules has too many nodes."""
+
+MOST_CONDITIONS = 3
+"""Conditions of one person over which it is affordable: temperatures alone are interpolated, not solved for."""
+
+WITHIN = "log_temperature_within"
+"""Label of the standard deviation of a person's conditions about the person's own level."""
 
 MANY_DECISIONS = 600
 """Decisions a person from which Laplace's bias is small: sigma .578 for .6 (SCIENCE 4.5)."""
@@ -124,6 +134,28 @@ def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool, learne
     return Mixed(shared, tuple(coefficients), spread, design, deviating, mean_zero=mean_zero, turn=block_diag(*turns))
 
 
+def repeated(mixed: Mixed, measures: RepeatedMeasures) -> Mixed:
+    """Return the population in which subjects of the model that are one person deviate together.
+
+    Args:
+        mixed: the population of subjects who deviate in their log temperature alone.
+        measures: who is who.
+    """
+    (sd,) = mixed.spread
+    return replace(
+        mixed,
+        spread=(sd, replace(sd, label=WITHIN)),
+        design=measures.by_person(mixed.design[:, 0]),
+        deviating=tuple(range(measures.num_conditions)),
+        varying=Repeated,
+    )
+
+
+def deviates_in_temperature_alone(mixed: Mixed) -> bool:
+    """Whether a log temperature is all that people have alone, and deviate in."""
+    return mixed.design.shape[1] == 1 and [row.label for row in mixed.spread] == ["log_temperature"]
+
+
 def _orthogonal(terms: Real) -> Real:
     """Return what makes columns [B, p] of full rank orthogonal and of mean square 1 [p, p], each by those before it.
 
@@ -145,18 +177,23 @@ def integration_of(mixed: Mixed, decisions: Real, integrate: str) -> Literal["no
     choices = ["auto", "quadrature", "laplace"]
     if integrate not in choices:
         raise UsageError(f"integrate={integrate!r}.{did_you_mean(integrate, choices)}")
-    dimensions = mixed.num_deviations
+    dimensions, most = mixed.num_deviations, most_dimensions(mixed)
     if dimensions == 0:
         return "none"
-    if integrate == "quadrature" and dimensions > MOST_DIMENSIONS:
+    if integrate == "quadrature" and dimensions > most:
         raise UsageError(
-            f"quadrature integrates over at most {MOST_DIMENSIONS} deviations a person, here are {dimensions}; use "
+            f"quadrature integrates over at most {most} deviations a person, here are {dimensions}; use "
             "integrate='laplace' or method='posterior'"
         )
     if integrate != "auto":
         return integrate  # type: ignore[return-value]
-    exact = dimensions == 1 or (dimensions <= MOST_DIMENSIONS and float(np.median(decisions)) < MANY_DECISIONS)
+    exact = dimensions == 1 or (dimensions <= most and float(np.median(decisions)) < MANY_DECISIONS)
     return "quadrature" if exact else "laplace"
+
+
+def most_dimensions(mixed: Mixed) -> int:
+    """Return over how many deviations of a person quadrature is affordable."""
+    return MOST_CONDITIONS if mixed.varying is Repeated else MOST_DIMENSIONS
 
 
 def start_of(mixed: Mixed, alike: Mapping[str, float], own: Sequence[Parameter]) -> Real:
@@ -165,10 +202,10 @@ def start_of(mixed: Mixed, alike: Mapping[str, float], own: Sequence[Parameter])
     Args:
         mixed: the population.
         alike: parameters of people who are alike, by name.
-        own: [K] what each person has alone.
+        own: what each person has alone, in every condition.
     """
     typical = np.array([alike[row.name] for row in own], dtype=np.float64)
-    coefficients = mixed.coefficients_of(np.tile(typical, (mixed.num_people, 1)))
+    coefficients = mixed.coefficients_of(np.broadcast_to(typical, mixed.design.shape[:2]))
     shared, spread = [alike[row.name] for row in mixed.shared], np.full(len(mixed.spread), np.log(_FIRST_SD))
     return mixed.table.project(noticeable_lapse(mixed, np.r_[shared, coefficients, spread]))
 

@@ -15,8 +15,8 @@ from humansoft.fit.population_density import PopulationDraws
 
 Real = npt.NDArray[np.float64]
 
-_NODES = 31  # some draws lie far out, where posteriors are less like a normal
-_CHUNK = 200  # draws at a time, where all are of one reward
+_NODES = {1: 31, 2: 9, 3: 5}  # a dimension: some draws lie far out, where posteriors are less like a normal
+_AT_ONCE = 6_000  # numbers of a person, where all draws are of one reward
 
 
 def person_evidence(profiles: Profiles, mixed: Mixed, draws: PopulationDraws, near: Posterior, middle: Real) -> Real:
@@ -26,14 +26,14 @@ def person_evidence(profiles: Profiles, mixed: Mixed, draws: PopulationDraws, ne
     draw.
 
     Args:
-        profiles: what people did, as a function of one parameter of their own.
+        profiles: what people did, as a function of their own temperature, or their temperatures in some conditions.
         mixed: the population.
         draws: its parameters (T of them).
         near: posterior deviations at ``middle``.
         middle: [P] some parameters that are typical of the draws.
     """
-    changing = bool(mixed.free_shared.any())
-    size = 1 if changing else _CHUNK
+    count = mixed.num_deviations
+    size = 1 if mixed.free_shared.any() else max(_AT_ONCE // (count * _NODES[count] ** count), 1)
     parts = [
         _evidence(profiles, mixed, draws.full[low : low + size], near, middle)
         for low in range(0, len(draws.full), size)
@@ -43,32 +43,40 @@ def person_evidence(profiles: Profiles, mixed: Mixed, draws: PopulationDraws, ne
 
 def _evidence(profiles: Profiles, mixed: Mixed, full: Real, near: Posterior, middle: Real) -> Real:
     """Return it at draws [T, P] that have the shared parameters of the first."""
-    shared, mean, sd = mixed.split(full[0])[0], _means(mixed, full), np.exp(full[:, -1:])
+    shared, mean = mixed.split(full[0])[0], _means(mixed, full)
+    prior = np.stack([mixed.covariance(point) for point in full])
+    precision = np.linalg.inv(prior)[:, None]
     informed, pull = _as_normal(mixed, near, middle)
-    variance = 1 / (informed + 1 / sd**2)
-    place = variance * (pull + mean / sd**2)
-    nodes = Posterior(place.reshape(-1, 1), variance.reshape(-1, 1, 1)).nodes(_NODES)
-    draws, people = place.shape
-    own = nodes.deviation[..., 0].reshape(draws, people, -1)
-    flat = own.swapaxes(0, 1).reshape(people, -1, 1)
+    covariance = np.linalg.inv(informed + precision)
+    place = (covariance @ (pull[..., None] + precision @ mean[..., None]))[..., 0]
+    draws, people, count = place.shape
+    nodes = Posterior(place.reshape(-1, count), covariance.reshape(-1, count, count)).nodes(_NODES[count])
+    own = nodes.deviation.reshape(draws, people, -1, count)
+    flat = own.swapaxes(0, 1).reshape(people, -1, count)
     likelihood = profiles.value(shared, flat).reshape(people, draws, -1).swapaxes(0, 1)
-    apart = (own - mean[..., None]) / sd[..., None]
-    prior = -0.5 * apart**2 - np.log(sd)[..., None] - 0.5 * np.log(2 * np.pi)
-    found: Real = logsumexp(nodes.log_weight.reshape(own.shape) + likelihood + prior, axis=2)
+    apart = own - mean[:, :, None]
+    squares = np.einsum("tbqd,tde,tbqe->tbq", apart, precision[:, 0], apart, optimize=True)
+    size = np.linalg.slogdet(prior)[1][:, None, None] + count * np.log(2 * np.pi)
+    terms = nodes.log_weight.reshape(likelihood.shape) + likelihood - 0.5 * (squares + size)
+    found: Real = logsumexp(terms, axis=2)
     return found
 
 
 def _as_normal(mixed: Mixed, near: Posterior, middle: Real) -> tuple[Real, Real]:
-    """Return the precision [B] of the normal likelihood that makes the posterior what it is, and times its mean."""
-    mean, variance = _means(mixed, middle[None])[0], np.exp(2 * middle[-1])
-    precision = 1 / near.covariance[:, 0, 0]
-    informed = np.maximum(precision - 1 / variance, 0.0)
-    pull = np.where(informed > 0, (mean + near.mean[:, 0]) * precision - mean / variance, 0.0)
-    return informed, pull
+    """Return the precision [B, D, D] of the normal likelihood that makes the posterior what it is, and times its mean.
+
+    Where the posterior is wider than the prior in some direction, decisions are taken to say nothing of it.
+    """
+    mean, prior = _means(mixed, middle[None])[0], np.linalg.inv(mixed.covariance(middle))
+    values, vectors = np.linalg.eigh(np.linalg.inv(near.covariance) - prior)
+    kept = np.einsum("bde,be,bfe->bdf", vectors, (values > 0).astype(np.float64), vectors)
+    informed = np.einsum("bde,be,bfe->bdf", vectors, np.maximum(values, 0.0), vectors)
+    pull = np.linalg.solve(near.covariance, (mean + near.mean)[..., None])[..., 0] - mean @ prior
+    return informed, np.einsum("bde,be->bd", kept, pull)
 
 
 def _means(mixed: Mixed, full: Real) -> Real:
-    """Return what the population says of everybody [T, B]."""
+    """Return what the population says of everybody [T, B, D]."""
     coefficients = full[:, len(mixed.shared) : len(mixed.shared) + len(mixed.coefficients)]
-    found: Real = coefficients @ mixed.design[:, 0].T
+    found: Real = np.einsum("tp,bdp->tbd", coefficients, mixed.design)
     return found

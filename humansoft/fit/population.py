@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.errors import UsageError, did_you_mean
+from humansoft.packing import same_table
 from humansoft.temperature import ByFormula, PerGroup, Temperature, temperature_record
 
 Real = npt.NDArray[np.float64]
@@ -20,10 +21,12 @@ class Population:
 
     Attributes:
         params: one row a parameter, indexed by (name, label): ("log_temperature", term) are coefficients, ("sd",
-            name) standard deviations of the deviations; estimate, std_error, ci_low, ci_high, unit, fixed.
+            name) standard deviations of the deviations; estimate, std_error, ci_low, ci_high, unit, fixed. Where
+            subjects are people in several conditions, ("sd", "log_temperature") is that between people, and ("sd",
+            "log_temperature_within") that of a person's conditions about the person's own level.
         covariance: [P, P] of these, in the same order; standard deviations as logarithms.
-        design: [B, p] what multiplies the coefficients of the log temperature, one row a person.
-        covariates: one row for each person from whom the population was learned, with the columns that explain: how
+        design: [S, p] what multiplies the coefficients of the log temperature, one row a subject.
+        covariates: one row for each subject from whom the population was learned, with the columns that explain: how
             they are centred, and which categories there are, holds for new people, too.
         evidence: log marginal likelihood of each person, the person's own parameters integrated out; of draws ("nuts"),
             at the posterior mean of the population's parameters.
@@ -51,7 +54,7 @@ class Population:
             and np.array_equal(self.integration_error, other.integration_error, equal_nan=True)
             and np.array_equal(self.covariance, other.covariance)
             and all(
-                getattr(self, name).equals(getattr(other, name))
+                same_table(getattr(self, name), getattr(other, name))
                 for name in ("params", "design", "covariates", "evidence")
             )
         )
@@ -67,7 +70,7 @@ class Population:
 
     @property
     def sd(self) -> "pd.Series[float]":
-        """Standard deviations between people, by parameter."""
+        """Standard deviations between people, by parameter (and within people who were met in several conditions)."""
         rows = self.params[self.params.index.get_level_values("name") == "sd"]
         return rows["estimate"].droplevel("name")
 

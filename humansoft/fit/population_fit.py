@@ -9,16 +9,17 @@ import numpy.typing as npt
 import torch
 
 from humansoft.data.log import BehaviorLog
-from humansoft.data.parts import persons_of
 from humansoft.fit.assemble_population import People, assemble_population
 from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
     NODES,
     Integrate,
+    deviates_in_temperature_alone,
     integration_of,
     mixed_of,
     own_rows,
     personal,
+    repeated,
     require_population,
     start_of,
 )
@@ -28,7 +29,7 @@ from humansoft.fit.mixed import Mixed
 from humansoft.fit.point import maximise
 from humansoft.fit.population import Integration
 from humansoft.fit.population_maximum import PopulationMaximum, by_laplace, by_quadrature
-from humansoft.fit.profiles import profiles_of
+from humansoft.fit.repeated import RepeatedMeasures
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 from humansoft.rewards.linear import LinearReward
@@ -37,6 +38,12 @@ from humansoft.temperature import Fixed, Shared
 
 Real = npt.NDArray[np.float64]
 OnStep = Callable[[int, float], None]
+
+_INDEPENDENT = (
+    "one person in two conditions (by_condition) counts as two people who deviate independently of each other, because "
+    "people have reward weights of their own: the interval of a contrast of conditions is too wide (several times, "
+    "where people stay much alike), that of a contrast of groups of people too narrow"
+)
 
 
 def population_fit(
@@ -67,7 +74,6 @@ class PopulationProblem:
     Attributes:
         people: who they are, each with parameters of their own.
         mixed: where these come from.
-        decisions: [B] weighted decisions of each person.
         alike: the model in which people do not differ, at its most likely parameters.
         seen: what was decided, as that model sees it.
         start: [P] the population's parameters if everybody were alike.
@@ -75,7 +81,6 @@ class PopulationProblem:
 
     people: People
     mixed: Mixed
-    decisions: Real
     alike: SoftOptimalModel
     seen: Observations
     start: Real
@@ -96,22 +101,25 @@ def population_problem(
     covariates = covariates_of(model.temperature, log, bound.subjects.values)
     terms = design_of(model.temperature, covariates)
     mixed = mixed_of(bound, terms, deviate)
+    measures = RepeatedMeasures.of(log, bound.subjects.values)
+    met_again = measures.num_conditions > 1 and deviate
+    together = met_again and deviates_in_temperature_alone(mixed)
+    population = repeated(mixed, measures) if together else mixed
     alike = _alike(bound).bind(log)
     observed = alike.observe(log)
     report = identified(likelihood_of(alike, observed), seed or 0)
     if not allow_unidentified:
         report.require()
-    _, together, _ = maximise(alike, log, max_steps, None)
-    values = {row.name: float(value) for row, value in zip(alike.table.rows, together, strict=True)}
+    _, best, _ = maximise(alike, log, max_steps, None)
+    values = {row.name: float(value) for row, value in zip(alike.table.rows, best, strict=True)}
     likelihood = likelihood_of(bound, bound.observe(log))
-    seen = likelihood.observations
+    notes = (*report.notes, *([_INDEPENDENT] if met_again and not together else []))
     return PopulationProblem(
-        people=People(likelihood, log, model.temperature, covariates, terms, (*report.notes, *_repeated_note(log))),
-        mixed=mixed,
-        decisions=np.bincount(seen.person, seen.weight, len(bound.subjects)).astype(np.float64),
-        alike=alike.at(torch.from_numpy(together)),
+        people=People(likelihood, log, model.temperature, covariates, terms, measures if together else None, notes),
+        mixed=population,
+        alike=alike.at(torch.from_numpy(best)),
         seen=observed,
-        start=start_of(mixed, values, own_rows(bound)),
+        start=start_of(population, values, own_rows(bound)),
     )
 
 
@@ -119,24 +127,12 @@ def population_maximum(
     problem: PopulationProblem, integrate: Integrate, on_step: OnStep | None
 ) -> tuple[PopulationMaximum, Integration]:
     """Maximise the likelihood of a population, and say how people's deviations were integrated out."""
-    mixed, total = problem.mixed, float(problem.decisions.sum())
-    integration = integration_of(mixed, problem.decisions, integrate)
-    profiles = profiles_of(problem.people.likelihood)
+    mixed, decisions, profiles = problem.mixed, problem.people.decisions(), problem.people.profiles()
+    integration, total = integration_of(mixed, decisions, integrate), float(decisions.sum())
     if integration == "laplace":
         return by_laplace(profiles, mixed, total, problem.start, on_step), integration
     num_nodes = NODES[mixed.num_deviations]
     return by_quadrature(profiles, mixed, total, problem.start, num_nodes, on_step), integration
-
-
-def _repeated_note(log: BehaviorLog) -> list[str]:
-    """Say what it means that some people are there in several conditions."""
-    if len(set(persons_of(log).values())) == len(log.subjects):
-        return []
-    return [
-        "one person in two conditions (by_condition) counts as two people who deviate independently of each other: the "
-        "interval of a contrast of conditions is too wide (several times where people stay much alike), that of a "
-        "contrast of groups of people too narrow"
-    ]
 
 
 def _alike(bound: SoftOptimalModel) -> SoftOptimalModel:

@@ -22,7 +22,13 @@ OnStep = Callable[[int, float], None]
 IMPRECISE = 0.1
 """Nats by which finer quadrature may change a log-likelihood before it is worth the time."""
 
-_FINER = {15: 97, 97: 193, 9: 18, 18: 27}  # nodes a dimension by which others are judged, and which then take over
+_FINER = {
+    15: 97,
+    97: 193,
+    9: 18,
+    18: 27,
+    7: 11,
+}  # nodes a dimension by which others are judged, and which then take over
 _UNSETTLING = 1e-3  # nats by which nodes are off that keep parameters from settling
 _FIRST_ROUNDS, _ROUNDS, _EM_ROUNDS, _STEPS_A_ROUND = 10, 30, 100, 8
 _LARGEST_LEAP = 3.0  # of a log standard deviation, by extrapolation

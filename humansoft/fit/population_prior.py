@@ -101,7 +101,7 @@ class PriorScales:
         shared: [k] their standard deviations.
         middle: [p] where coefficients are before anything is seen.
         root: [p, q] how they vary.
-        sd: [D] scales of the half-normal priors of people's standard deviations.
+        sd: [r] scales of the half-normal priors of standard deviations.
     """
 
     shared_middle: Real
@@ -112,14 +112,20 @@ class PriorScales:
 
 
 def prior_scales(
-    prior: PopulationPrior, mixed: Mixed, own: Sequence[Parameter], alike: SoftOptimalModel, seen: Observations
+    prior: PopulationPrior,
+    mixed: Mixed,
+    design: Real,
+    own: Sequence[Parameter],
+    alike: SoftOptimalModel,
+    seen: Observations,
 ) -> PriorScales:
     """Return a prior in the units of a population's parameters.
 
     Args:
         prior: in standard units.
         mixed: the population.
-        own: [K] what each person has alone.
+        design: [S, k, p] what multiplies the coefficients of each subject's own parameters.
+        own: [k] what each subject has alone.
         alike: the fitted model in which people do not differ: its advantages give temperatures their scale.
         seen: what was decided, as that model sees it, and so which options there were.
     """
@@ -130,10 +136,10 @@ def prior_scales(
         [row for row in mixed.shared if row.fixed is None],
         {"tilt": prior.tilt, "logit_lapse": prior.lapse},
     )
-    pull = np.zeros(mixed.design.shape[2])
+    pull = np.zeros(design.shape[2])
     precision = np.zeros((len(pull), len(pull)))
     for place, row in enumerate(own):
-        block = mixed.design[:, place]
+        block = design[:, place]
         is_log = row.kind == "log_temperature"
         level = prior.level if is_log else prior.weight * units[row.name]
         centre = np.log(advantage_size(alike, seen)) if is_log and mixed.mean_zero is None else 0.0
@@ -150,7 +156,7 @@ def prior_scales(
         ),
         middle=middle,
         root=allowed @ np.linalg.inv(inner).T,
-        sd=np.array([prior.sd * units.get(own[d].name, 1.0) for d in mixed.deviating]),
+        sd=np.array([prior.sd * units.get(str(row.label), 1.0) for row in mixed.spread]),
     )
 
 

@@ -21,6 +21,7 @@ PEOPLE = "decisions"
 def inference_data(
     mixed: Mixed,
     own: Sequence[Parameter],
+    subjects: Sequence[Hashable],
     people: Sequence[Hashable],
     chains: Chains,
     draws: PopulationDraws,
@@ -31,11 +32,13 @@ def inference_data(
     """Return draws as ``arviz.InferenceData``.
 
     Its posterior holds ``reward`` [weight] and ``choice`` [choice_term] (what people share), one variable a parameter
-    that everybody has alone (``log_temperature`` [subject]), ``coefficient`` [term] and ``sd`` [parameter].
+    that everybody has alone (``log_temperature`` [subject]), ``coefficient`` [term] and ``sd`` [parameter]. Where
+    subjects are conditions of people, what a person decided in all of them has the dimension ``person``.
 
     Args:
         mixed: the population.
-        own: [K] what each person has alone.
+        own: [k] what each subject has alone.
+        subjects: [S] labels: people, or conditions of people.
         people: [B] labels.
         chains: how the draws were made.
         draws: the draws, chain after chain.
@@ -45,18 +48,19 @@ def inference_data(
     """
     shape = chains.points.shape[:2]
     coords = {
-        "subject": [_label(person) for person in people],
+        "subject": [_label(subject) for subject in subjects],
+        "person": [] if subjects == people else [_label(person) for person in people],
         "weight": [str(row) for row in mixed.shared if row.fixed is None and row.kind == "reward"],
         "choice_term": [str(row) for row in mixed.shared if row.fixed is None and row.kind != "reward"],
         "term": [str(row.label) if row.kind == "log_temperature" else row.name for row in mixed.coefficients],
-        "parameter": [row.name for row in own],
+        "parameter": [str(row.label) for row in mixed.spread],
     }
     dims = {
         "reward": ["weight"],
         "choice": ["choice_term"],
         "coefficient": ["term"],
         "sd": ["parameter"],
-        PEOPLE: ["subject"],
+        PEOPLE: ["person" if coords["person"] else "subject"],
     }
     dims |= {row.name: ["subject"] for row in own}
     return arviz().from_dict(

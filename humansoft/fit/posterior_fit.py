@@ -20,7 +20,6 @@ from humansoft.fit.population_density import PopulationDensity
 from humansoft.fit.population_fit import PopulationProblem, population_maximum, population_problem
 from humansoft.fit.population_lapse import noticeable_lapse
 from humansoft.fit.population_prior import prior_scales
-from humansoft.fit.profiles import profiles_of
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
 
@@ -56,7 +55,7 @@ def posterior_fit(
     density, near, width = _density(problem, sampling, best.full, best.objective.posterior(best.full))
 
     def density_of_chain() -> LogDensity:
-        profiles = profiles_of(problem.people.likelihood)  # what it keeps between points is not for two threads
+        profiles = problem.people.profiles()  # what it keeps between points is not for two threads
         return lambda point: density.value_and_gradient(profiles, point)
 
     def start(generator: np.random.Generator) -> Real:
@@ -72,17 +71,33 @@ def _density(
 ) -> tuple[PopulationDensity, Real, Real]:
     """Return the log density, a point near its maximum, and how widely chains start around it."""
     assert posterior is not None, "the maximum is feasible"
-    mixed = problem.mixed
-    scales = prior_scales(sampling.prior, mixed, own_rows(problem.people.likelihood.model), problem.alike, problem.seen)
+    mixed, people = problem.mixed, problem.people
+    design, own = people.by_subject(mixed.design), own_rows(people.likelihood.model)
+    scales = prior_scales(sampling.prior, mixed, design, own, problem.alike, problem.seen)
     shared, coefficients, log_sd = mixed.split(noticeable_lapse(mixed, full))
-    sd = np.exp(log_sd)
-    left = np.diagonal(posterior.covariance, axis1=1, axis2=2)
-    # What share of a deviation's prior variance a person's own decisions take away.
-    centring = np.clip(1 - left / sd**2, 0.0, 1.0)
-    safe = np.maximum(sd, _SMALLEST_START * scales.sd)
-    near_full = np.concatenate([shared, coefficients, np.log(safe)])
+    sources = mixed.varies.sources()
+    sizes = np.exp(log_sd)[sources.sd_of]
+    left = _left(mixed.covariance(full), posterior.covariance, sources.loading * sizes[:, None] ** 2, sizes)
+    # What share of its prior variance a person's own decisions take away.
+    centring = np.clip(1 - left / sizes**2, 0.0, 1.0)
+    near_full = np.concatenate([shared, coefficients, np.maximum(log_sd, np.log(_SMALLEST_START * scales.sd))])
     density = PopulationDensity(mixed, scales, centring, near_full)
     near = density.point_of(near_full, posterior.mean)
+    safe = np.exp(mixed.split(near_full)[2])[sources.sd_of]
     own_width = _WIDER * np.sqrt(left) * safe**centring / safe
     width = np.concatenate([np.full(density.size - own_width.size, _JITTER), own_width.ravel()])
     return density, near, width
+
+
+def _left(prior: Real, posterior: Real, moved: Real, sizes: Real) -> Real:
+    """Return the variances [B, Z] of the numbers that add up to deviations, given what people did.
+
+    Args:
+        prior: [D, D] covariance of deviations.
+        posterior: [B, D, D] the same, given what people did.
+        moved: [Z, D] covariance of numbers with deviations.
+        sizes: [Z] their standard deviations.
+    """
+    slope = np.linalg.solve(prior, moved.T).T
+    found: Real = sizes**2 - np.einsum("zd,bde,ze->bz", slope, prior - posterior, slope)
+    return np.maximum(found, 0.0)

@@ -17,6 +17,7 @@ from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.population import Population
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
+from humansoft.packing import same_table
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.comparison import same_task
 from humansoft.tasks.lookup import require_tables
@@ -65,7 +66,7 @@ _TRAINING = ("counts", "starts", "participants", "columns", "dataset", "source")
 
 def _same(one: object, other: object) -> bool:
     if isinstance(one, pd.DataFrame) and isinstance(other, pd.DataFrame):
-        return one.equals(other)
+        return same_table(one, other)
     if isinstance(one, BlockCovariance) and isinstance(other, BlockCovariance):
         pairs = ((getattr(one, name), getattr(other, name)) for name in ("blocks", "factor", "core", "unknown"))
         return all(np.array_equal(a, b) for a, b in pairs)

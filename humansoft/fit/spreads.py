@@ -7,11 +7,28 @@ import numpy as np
 import numpy.typing as npt
 
 Real = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
 
 MOST_TWISTED = 4.0
 """Largest inverse hyperbolic tangent of a correlation (.9993): beyond, the two deviations are one."""
 
+_ALIKE = 1e-9  # ratio of variances below which conditions of one person are one
 _SMALLEST = 1e-7  # a variance that stands for 0, whose logarithm is finite
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Z independent normal numbers that D deviations are sums of.
+
+    Attributes:
+        loading: [Z, D] in which deviations each is.
+        sd_of: [Z] which log standard deviation is that of each.
+        level: [Z, D] weights of means of the D own parameters that add up to a level each may be measured from.
+    """
+
+    loading: Real
+    sd_of: Index
+    level: Real
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,10 @@ class Spread(ABC):
     @abstractmethod
     def slopes(self, spread: Real) -> Real:
         """Return its derivatives by each number of the spread [r, D, D]."""
+
+    @abstractmethod
+    def sources(self) -> Sources:
+        """Return independent normal numbers that deviations are sums of, where there are such."""
 
     @abstractmethod
     def of_moments(self, moments: Real) -> Real:
@@ -56,6 +77,10 @@ class Separate(Spread):
         place = np.arange(self.count)
         found[place, place, place] = 2 * np.exp(2 * spread)
         return found
+
+    def sources(self) -> Sources:
+        """Return that every deviation is a number of its own."""
+        return Sources(np.eye(self.count), np.arange(self.count), np.eye(self.count))
 
     def of_moments(self, moments: Real) -> Real:
         """Return the logs of the root mean squares."""
@@ -85,6 +110,10 @@ class Correlated(Spread):
         bent = (1 - np.tanh(spread[2]) ** 2) * (abs(spread[2]) < MOST_TWISTED)
         return np.stack([*by_size, np.outer(sizes, sizes) * bent * (1 - np.eye(2))])
 
+    def sources(self) -> Sources:
+        """Refuse: the sign of the correlation would decide how they add up."""
+        raise NotImplementedError("two correlated deviations are no sums of numbers with a standard deviation each")
+
     def of_moments(self, moments: Real) -> Real:
         """Return the logs of the root mean squares, and the correlation's inverse hyperbolic tangent."""
         log_sd = _log_sd(np.diag(moments))
@@ -108,13 +137,20 @@ class Repeated(Spread):
     def covariance(self, spread: Real) -> Real:
         """Return the covariance [D, D]."""
         between, within = np.exp(2 * spread)
-        found: Real = between + within * np.eye(self.count)
+        found: Real = between + max(within, _ALIKE * between) * np.eye(self.count)
         return found
 
     def slopes(self, spread: Real) -> Real:
         """Return its derivatives by both logs of standard deviations [2, D, D]."""
         between, within = 2 * np.exp(2 * spread)
-        return np.stack([np.full((self.count, self.count), between), within * np.eye(self.count)])
+        own = [0.0, within] if within > _ALIKE * between else [_ALIKE * between, 0.0]
+        return np.array([[[between]], [[0.0]]]) + np.array(own)[:, None, None] * np.eye(self.count)
+
+    def sources(self) -> Sources:
+        """Return that one number is in all deviations, measured from their mean, and each has one of its own."""
+        everywhere, alone = np.ones((1, self.count)), np.eye(self.count)
+        sd_of = np.r_[0, np.ones(self.count, dtype=np.int64)]
+        return Sources(np.vstack([everywhere, alone]), sd_of, np.vstack([everywhere / self.count, 0 * alone]))
 
     def of_moments(self, moments: Real) -> Real:
         """Return both logs of standard deviations: of the variance of means, and of what is left about them."""

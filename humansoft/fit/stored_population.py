@@ -12,14 +12,14 @@ from humansoft.temperature import temperature_of
 
 
 def population_tables(population: Population | None) -> dict[str, pd.DataFrame]:
-    """Return the tables of a population by name, if there is one; people stand in the order of the fit."""
+    """Return the tables of a population by name, if there is one; subjects stand in the order of the fit."""
     if population is None:
         return {}
     return {
         "population": flat(population.params),
         "design": population.design.reset_index(drop=True),
         "covariates": flat(population.covariates),
-        "evidence": population.evidence.to_frame().reset_index(drop=True),
+        "evidence": flat(population.evidence.to_frame()),
     }
 
 
@@ -32,7 +32,7 @@ def read_population(
     record: Mapping[str, Any] | None,
     tables: Mapping[str, pd.DataFrame],
     tensors: Mapping[str, torch.Tensor],
-    people: Sequence[Hashable],
+    subjects: Sequence[Hashable],
 ) -> Population | None:
     """Read a population back; ``None`` where there was none."""
     if record is None:
@@ -41,9 +41,9 @@ def read_population(
     return Population(
         params=deep(tables["population"], ["name", "label"]),
         covariance=tensors["population.covariance"].numpy(),
-        design=tables["design"].set_axis(list(people)),
+        design=tables["design"].set_axis(list(subjects)),
         covariates=deep(tables["covariates"], ["subject"]).rename_axis(None),
-        evidence=tables["evidence"]["evidence"].set_axis(list(people)),
+        evidence=deep(tables["evidence"], ["person"])["evidence"].rename_axis(None),
         integration=record["integration"],
         temperature=temperature_of(record["temperature"]),
         integration_error=float("nan") if error is None else error,

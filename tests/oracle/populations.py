@@ -35,3 +35,33 @@ def with_group(log: hs.BehaviorLog) -> hs.BehaviorLog:
 def mean_of_all(log: hs.BehaviorLog) -> pd.DataFrame:
     """Return the design of one mean for everybody."""
     return pd.DataFrame({"Intercept": np.ones(len(log.subjects))}, index=list(log.subjects))
+
+
+def met_again(
+    people: int,
+    conditions: int,
+    *,
+    seed: int,
+    between: float,
+    within: float,
+    effect: float = 0.0,
+    group: float = 0.0,
+    episodes: int = 4,
+) -> hs.BehaviorLog:
+    """Simulate people in several conditions: a subject for each person and condition, with columns block and group.
+
+    Log temperatures are -.5 + effect in the last condition + group for every other person, and what a person deviates
+    by in all conditions and in each.
+    """
+    generator = np.random.default_rng(seed)
+    own = between * generator.standard_normal((people, 1)) + within * generator.standard_normal((people, conditions))
+    own += -0.5 + effect * (np.arange(conditions) == conditions - 1) + group * (np.arange(people) % 2)[:, None]
+    labels = [f"p{i:03d}" for i in range(people)]
+    tables = []
+    for place in range(conditions):
+        policy = hs.plan(CORRIDOR, {"step": -1.0}, dict(zip(labels, np.exp(own[:, place]).tolist(), strict=True)))
+        table = hs.simulate(policy, episodes, seed=1_000 * seed + place, max_steps=12).to_dataframe()
+        tables.append(table.assign(episode=table["episode"] + 100_000 * place, block=f"b{place}"))
+    table = pd.concat(tables)
+    table["group"] = [("a", "b")[int(subject[1:]) % 2] for subject in table["subject"]]
+    return hs.by_condition(hs.read(table, state=["state_0", "state_1"]), "block")

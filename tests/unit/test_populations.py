@@ -299,15 +299,6 @@ def test_taking_apart_twice_keeps_the_person() -> None:
     assert hs.by_condition(named, "session").participants.loc["p01/2", "person"] == "p01"
 
 
-def test_a_population_of_conditions_says_that_they_count_as_independent() -> None:
-    log = sessions(0.5, people=6, decisions=30)
-    model = hs.SoftOptimalModel(CORRIDOR, STEP, "~ session")
-    parts = hs.fit(model, hs.by_condition(log, "session"), method="maximum_likelihood")
-    said = "contrast of conditions is too wide"
-    assert any(said in note for note in parts.notes)
-    assert not any(said in note for note in hs.fit(MODEL, log, method="hierarchical").notes)
-
-
 def test_a_condition_in_the_middle_of_an_episode_is_refused() -> None:
     frame = sessions(0.5, people=2, decisions=10).to_dataframe()
     log = hs.read(frame.assign(half=np.arange(len(frame)) % 2), state=["state_0", "state_1"])

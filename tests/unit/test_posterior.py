@@ -44,8 +44,9 @@ def problem_of(given: hs.SoftOptimalModel, log: hs.BehaviorLog) -> PopulationPro
 
 def density_of(problem: PopulationProblem, prior: hs.PopulationPrior, share: float) -> PopulationDensity:
     own = own_rows(problem.people.likelihood.model)
-    scales = prior_scales(prior, problem.mixed, own, problem.alike, problem.seen)
-    centring = np.full((problem.mixed.num_people, problem.mixed.num_deviations), share)
+    design = problem.people.by_subject(problem.mixed.design)
+    scales = prior_scales(prior, problem.mixed, design, own, problem.alike, problem.seen)
+    centring = np.full((problem.mixed.num_people, len(problem.mixed.varies.sources().sd_of)), share)
     return PopulationDensity(problem.mixed, scales, centring, problem.start)
 
 

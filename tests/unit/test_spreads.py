@@ -12,13 +12,14 @@ SHAPES = [
     (Repeated(1), np.log([0.4, 1.3])),
     (Repeated(4), np.log([0.7, 0.3])),
 ]
+EDGES = [*SHAPES, (Repeated(2), np.array([9.0, -9.0]))]
 
 
-@pytest.mark.parametrize(("shape", "spread"), SHAPES)
+@pytest.mark.parametrize(("shape", "spread"), EDGES)
 def test_slopes_are_derivatives_of_the_covariance(shape: Spread, spread: np.ndarray) -> None:
     steps = 1e-5 * np.eye(len(spread))
     numeric = [(shape.covariance(spread + step) - shape.covariance(spread - step)) / 2e-5 for step in steps]
-    np.testing.assert_allclose(shape.slopes(spread), numeric, atol=1e-8)
+    np.testing.assert_allclose(shape.slopes(spread), numeric, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize(("shape", "spread"), SHAPES)
@@ -49,3 +50,18 @@ def test_people_who_are_less_alike_than_by_chance_differ_within_only() -> None:
 def test_a_correlation_stays_below_1() -> None:
     assert Correlated(2).of_moments(np.ones((2, 2)))[2] == pytest.approx(MOST_TWISTED)
     np.linalg.cholesky(Correlated(2).covariance(np.r_[0.0, 0.0, 9.0]))
+
+
+def test_people_who_do_not_change_at_all_still_have_an_inverse() -> None:
+    covariance = Repeated(3).covariance(np.array([12.0, -40.0]))
+    assert np.isfinite(np.linalg.inv(covariance)).all()
+    np.linalg.cholesky(covariance)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spread"), [(Separate(3), np.log([0.4, 1.3, 0.9])), (Repeated(4), np.log([0.7, 0.3]))]
+)
+def test_numbers_add_up_to_deviations_that_vary_so(shape: Spread, spread: np.ndarray) -> None:
+    sources = shape.sources()
+    sizes = np.exp(spread)[sources.sd_of]
+    np.testing.assert_allclose((sources.loading.T * sizes**2) @ sources.loading, shape.covariance(spread), rtol=1e-12)

@@ -1,0 +1,193 @@
+"""People met in several conditions: integrals by brute force, derivatives by differences, coverage of contrasts."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+import humansoft as hs
+from humansoft.fit.hierarchical import WITHIN, own_rows
+from humansoft.fit.marginal import MarginalLikelihood
+from humansoft.fit.person_evidence import person_evidence
+from humansoft.fit.population import Population
+from humansoft.fit.population_density import PopulationDensity, PopulationDraws
+from humansoft.fit.population_fit import PopulationProblem, population_maximum, population_problem
+from humansoft.fit.population_maximum import at_known
+from humansoft.fit.population_prior import prior_scales
+from humansoft.fit.profiles import profiles_of
+from tests.oracle.populations import CORRIDOR, STEP, met_again
+
+Real = npt.NDArray[np.float64]
+
+BY_BLOCK = hs.SoftOptimalModel(CORRIDOR, STEP, "~ block + group")
+
+
+def without_one(log: hs.BehaviorLog) -> hs.BehaviorLog:
+    """Return the log without the second condition of the first person."""
+    return log.select(log.subject != 1)
+
+
+@pytest.fixture(scope="module")
+def log() -> hs.BehaviorLog:
+    return without_one(met_again(8, 2, seed=3, between=0.6, within=0.3, effect=0.4, group=0.3))
+
+
+@pytest.fixture(scope="module")
+def problem(log: hs.BehaviorLog) -> PopulationProblem:
+    return population_problem(BY_BLOCK, log, True, 1, 200, False)
+
+
+@pytest.fixture(scope="module")
+def fitted(log: hs.BehaviorLog) -> hs.Fit:
+    return hs.fit(BY_BLOCK, log, method="hierarchical")
+
+
+def population_of(fit: hs.Fit) -> Population:
+    assert fit.population is not None
+    return fit.population
+
+
+def brute_force(
+    problem: PopulationProblem, coefficients: np.ndarray, between: float, within: float
+) -> dict[str, float]:
+    """Return each person's log marginal likelihood: integrals over u, and over v in each condition, on fine grids."""
+    line, steps = np.linspace(-7.0, 7.0, 1401), 0.01 * np.arange(-350, 351)
+    logs = profiles_of(problem.people.likelihood).value(np.array([-1.0]), np.tile(line[:, None], (15, 1, 1)))
+    found: dict[str, Real] = {}
+    for number, subject in enumerate(problem.people.likelihood.model.subjects.values):
+        mean = float(problem.people.terms.loc[subject] @ coefficients)
+        # The likelihood of each u, v integrated out.
+        apart = line[None, :] - mean - steps[:, None]
+        inner = logsumexp(logs[number] + norm.logpdf(apart, scale=within) + np.log(0.01), axis=1)
+        person = str(subject).split("/", maxsplit=1)[0]
+        before = norm.logpdf(steps, scale=between) + np.log(0.01)
+        found[person] = found.get(person, before) + inner
+    return {person: float(logsumexp(terms)) for person, terms in found.items()}
+
+
+def test_evidence_equals_brute_force_also_of_a_person_met_once(problem: PopulationProblem) -> None:
+    coefficients, between, within = np.array([-0.5, 0.4, 0.3]), 0.6, 0.3
+    exact = brute_force(problem, coefficients, between, within)
+    mixed = problem.mixed
+    full = mixed.from_terms @ np.r_[-1.0, coefficients, np.log([between, within])]
+    found = at_known(problem.people.profiles(), mixed, 1.0, full, 9).objective.by_person(full)
+    assert list(problem.people.labels) == list(exact)
+    np.testing.assert_allclose(found, list(exact.values()), atol=1e-4)
+
+
+def test_draws_are_given_the_same_evidence(problem: PopulationProblem) -> None:
+    """At draws that differ from where nodes were placed."""
+    mixed, profiles = problem.mixed, problem.people.profiles()
+    middle = mixed.from_terms @ np.r_[-1.0, -0.5, 0.4, 0.3, np.log([0.6, 0.3])]
+    near = at_known(profiles, mixed, 1.0, middle, 9).objective.posterior(middle)
+    assert near is not None
+    full = middle + np.array([[0.0], [0.2], [-0.2]]) * (np.arange(len(middle)) > 0)
+    draws = PopulationDraws(full, np.zeros((3, 8, 2)))
+    found = person_evidence(profiles, mixed, draws, near, middle)
+    exact = [at_known(profiles, mixed, 1.0, point, 18).objective.by_person(point) for point in full]
+    np.testing.assert_allclose(found, exact, atol=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_the_log_density_of_draws_has_its_gradient(problem: PopulationProblem, share: float) -> None:
+    mixed, people = problem.mixed, problem.people
+    own = own_rows(people.likelihood.model)
+    prior = hs.PopulationPrior()
+    scales = prior_scales(prior, mixed, people.by_subject(mixed.design), own, problem.alike, problem.seen)
+    density = PopulationDensity(mixed, scales, np.full((8, 3), share), problem.start)
+    generator = np.random.default_rng(3)
+    point = density.point_of(problem.start, 0.3 * generator.standard_normal((8, 2)))
+    point = point + 0.02 * generator.standard_normal(density.size)
+    _, gradient = density.value_and_gradient(people.profiles(), point)
+    for place in range(density.size):
+        step = np.where(np.arange(density.size) == place, 1e-5, 0.0)
+        ends = [density.value_and_gradient(people.profiles(), point + sign * step)[0] for sign in (1, -1)]
+        assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-7 * np.abs(gradient).max() + 1e-6)
+
+
+def test_numbers_of_a_point_add_up_to_its_deviations(problem: PopulationProblem) -> None:
+    mixed, people = problem.mixed, problem.people
+    own = own_rows(people.likelihood.model)
+    prior = hs.PopulationPrior()
+    scales = prior_scales(prior, mixed, people.by_subject(mixed.design), own, problem.alike, problem.seen)
+    density = PopulationDensity(mixed, scales, np.full((8, 3), 0.4), problem.start)
+    deviation = np.random.default_rng(3).standard_normal((8, 2))
+    found = density.draws(density.point_of(problem.start, deviation)[None])
+    np.testing.assert_allclose(found.full[0], problem.start, atol=1e-12)
+    np.testing.assert_allclose(found.own[0], mixed.own(problem.start, deviation[:, None])[:, 0], atol=1e-12)
+
+
+def test_scores_are_derivatives_of_the_evidence(problem: PopulationProblem) -> None:
+    best, _ = population_maximum(problem, "quadrature", None)
+    objective, full = best.objective, best.full + 0.05
+    assert isinstance(objective, MarginalLikelihood)
+    scores = objective.scores(full)
+    for place in np.flatnonzero(objective.table.free):
+        step = np.where(np.arange(len(full)) == place, 1e-5, 0.0)
+        slope = (objective.by_person(full + step) - objective.by_person(full - step)) / 2e-5
+        np.testing.assert_allclose(scores[:, place], slope, atol=1e-6)
+
+
+def test_a_fit_tells_how_people_differ_and_how_they_change(fitted: hs.Fit) -> None:
+    population = population_of(fitted)
+    assert list(population.sd.index) == ["log_temperature", WITHIN]
+    assert len(fitted.temperatures()) == len(population.design) == 15
+    assert population.evidence.index.tolist() == [f"p{i:03d}" for i in range(8)]
+    assert not any("independently" in note for note in fitted.notes)
+    compared = hs.compare(fitted, by="block")
+    coefficient = population.params.loc[("log_temperature", "block[T.b1]")]
+    assert compared.loc[("ratio", "b1 / b0"), "log_temperature"] == pytest.approx(coefficient["estimate"])
+
+
+def test_newcomers_by_condition_are_seen_as_those_the_population_knows(log: hs.BehaviorLog, fitted: hs.Fit) -> None:
+    """Of the same decisions under other names, the same is said."""
+    table = log.to_dataframe().assign(subject=[f"n{label[1:4]}" for label in log.to_dataframe()["subject"]])
+    renamed = hs.by_condition(hs.read(table, state=["state_0", "state_1"]), "block")
+    found = hs.adapt(fitted, renamed)
+    pd.testing.assert_series_equal(
+        found.temperatures()["temperature"].reset_index(drop=True),
+        fitted.temperatures()["temperature"].reset_index(drop=True),
+        rtol=1e-6,
+    )
+    assert found.log_likelihood == pytest.approx(fitted.log_likelihood, abs=1e-6)
+    second = hs.adapt(fitted, renamed.select(np.isin(renamed.subject, [1, 2])))
+    assert second.log_likelihood == pytest.approx(float(population_of(fitted).evidence.loc["p001"]), abs=1e-6)
+
+
+def test_a_saved_fit_comes_back(fitted: hs.Fit, tmp_path: object) -> None:
+    assert hs.load(hs.save(fitted, f"{tmp_path}/run")) == fitted
+
+
+@pytest.mark.slow
+def test_own_weights_in_conditions_are_said_to_count_as_independent(log: hs.BehaviorLog) -> None:
+    model = hs.SoftOptimalModel(CORRIDOR, hs.LinearReward(["step"], shared=False), hs.Fixed(1.0))
+    found = hs.fit(model, log, method="hierarchical", integrate="laplace")
+    assert any("contrast of conditions is too wide" in note for note in found.notes)
+
+
+@pytest.mark.slow
+def test_laplace_and_quadrature_agree_where_decisions_are_many() -> None:
+    log = met_again(20, 3, seed=5, between=0.5, within=0.3, effect=0.4, episodes=60)
+    ways = [hs.fit(BY_BLOCK, log, method="hierarchical", integrate=way) for way in ("quadrature", "laplace")]
+    exact, near = (population_of(way).params["estimate"] for way in ways)
+    np.testing.assert_allclose(near, exact, atol=0.02)
+
+
+@pytest.mark.slow
+def test_contrasts_within_and_between_people_cover_the_truth() -> None:
+    """Independent of each other, conditions would give the first interval several times its width."""
+    inside, widths = [], []
+    for seed in range(60):
+        log = met_again(24, 2, seed=100 + seed, between=0.7, within=0.15, effect=0.3, group=0.4, episodes=6)
+        params = population_of(hs.fit(BY_BLOCK, log, method="hierarchical")).params.loc["log_temperature"]
+        ends = params.loc[["block[T.b1]", "group[T.b]"], ["ci_low", "ci_high"]].to_numpy(dtype=float)
+        inside.append((ends[:, 0] <= [0.3, 0.4]) & (ends[:, 1] >= [0.3, 0.4]))
+        widths.append(ends[:, 1] - ends[:, 0])
+    block, group = np.mean(inside, axis=0)
+    assert block >= 0.87
+    assert group >= 0.87
+    by_block, by_group = np.mean(widths, axis=0)
+    assert by_block < 0.5 * by_group
