@@ -9,6 +9,7 @@ from humansoft.catalogue.load import load_dataset, load_log
 from humansoft.choice import ActionBias, ChoiceTerm, Lapse, Stickiness
 from humansoft.cli.options import EstimationOptions, LogOptions, ModelOptions
 from humansoft.data.log import BehaviorLog
+from humansoft.data.parts import by_conditions
 from humansoft.data.readers import read
 from humansoft.errors import Problems, UsageError, did_you_mean
 from humansoft.fit.fitting import METHODS
@@ -31,8 +32,11 @@ ChoiceKind = Literal["lapse", "stickiness", "action_bias"]
 NOTHING = "none"
 """What stands for "there is no such column" on the command line."""
 
-_ROLES = ("subject", "episode", "step", "state", "action", "next_state", "context", "weight", "terminated", "truncated")
-_LISTS = ("state", "next_state")
+_ROLES = (
+    *("subject", "episode", "step", "state", "action", "next_state"),
+    *("context", "weight", "terminated", "truncated", "conditions"),
+)
+_LISTS = ("state", "next_state", "conditions")
 _REWARDS: tuple[RewardKind, ...] = ("linear", "state", "state_action")
 _TEMPERATURES: tuple[TemperatureKind, ...] = ("fixed", "shared", "per_subject", "per_group")
 _CHOICES: tuple[ChoiceKind, ...] = ("lapse", "stickiness", "action_bias")
@@ -94,11 +98,13 @@ def read_log(options: LogOptions) -> BehaviorLog:
             raise UsageError("--path says where a data set lies: it needs --dataset NAME")
         return read(options.log, **columns, participants=options.participants, **_counting(options))
     _require_no_columns(options)
+    conditions = split_names(options.conditions)
     if options.log is None:
         _require_not_counted(options.counted)
-        return load_log(options.dataset, options.path)
+        return by_conditions(load_log(options.dataset, options.path), conditions)
     # Decisions that `split` or `simulate` wrote, in the data set's own columns.
-    return read(options.log, **dataclasses.asdict(load_log(options.dataset).columns), **_counting(options))
+    known = dataclasses.replace(load_log(options.dataset).columns, conditions=tuple(conditions))
+    return read(options.log, **dataclasses.asdict(known), **_counting(options))
 
 
 def read_log_and_task(options: LogOptions, task_file: Path | None) -> tuple[BehaviorLog, Task]:
@@ -119,7 +125,8 @@ def read_log_and_task(options: LogOptions, task_file: Path | None) -> tuple[Beha
         return read_log(options), load_dataset(options.dataset)[1]
     _require_no_columns(options)
     _require_not_counted(options.counted)
-    return load_dataset(options.dataset, options.path)
+    log, task = load_dataset(options.dataset, options.path)
+    return by_conditions(log, split_names(options.conditions)), task
 
 
 def read_log_of_run(fit: Fit, file: Path | None, participants: Path | None, counted: bool = False) -> BehaviorLog:
@@ -133,7 +140,7 @@ def read_log_of_run(fit: Fit, file: Path | None, participants: Path | None, coun
         _require_not_counted(counted)
         if participants is not None:
             raise UsageError(f"the run was fitted to data set {training.dataset!r}: leave out --participants")
-        return load_log(training.dataset, file)
+        return by_conditions(load_log(training.dataset, file), training.columns.conditions)
     if file is None:
         raise UsageError(f"which log? The run was fitted to {training.source}: give that file, or another like it")
     grouping = fit.model.temperature.column if isinstance(fit.model.temperature, PerGroup) else None
@@ -196,7 +203,9 @@ def _require_not_counted(counted: bool) -> None:
 
 def _require_no_columns(options: LogOptions) -> None:
     """Refuse what would change the meaning of a data set's columns, which are known."""
-    given = [*_columns_of(options), *(["participants"] if options.participants else [])]
+    given = [role for role in _columns_of(options) if role != "conditions"] + (
+        ["participants"] if options.participants else []
+    )
     if given:
         named = ", ".join(f"--{role.replace('_', '-')}" for role in given)
         raise UsageError(f"the columns of data set {options.dataset!r} are known; leave out {named}")

@@ -76,10 +76,13 @@ class LogOptions:
     ] = None
     action: Annotated[str | None, _column("Response (default: action); an empty cell is a missing one.")] = None
     next_state: Annotated[list[str] | None, _column("Following state (default: state of the next row).")] = None
-    context: Annotated[str | None, _column("Maze, layout or condition.")] = None
+    context: Annotated[str | None, _column("Maze or layout in which the states live.")] = None
     weight: Annotated[str | None, _column("How often a row counts.")] = None
     terminated: Annotated[str | None, _column("True where the task ended.")] = None
     truncated: Annotated[str | None, _column("True where only the recording stopped.")] = None
+    conditions: Annotated[
+        list[str] | None, _column("Block, session or condition: each person is a subject of its own in each.")
+    ] = None
     counted: Counted = False
     keep: Annotated[
         list[str] | None, _column("With --counted: more columns to tell decisions apart by (a group), with commas.")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from humansoft.cli.tables import interval, labels, numbers, print_table, records
+from humansoft.fit.hierarchical import WITHIN
 from humansoft.fit.population import Population
 
 _HOW = {
@@ -19,20 +20,26 @@ def describe_population(population: Population) -> dict[str, object]:
 
 
 def print_population(population: Population) -> None:
-    """Print coefficients of the mean log temperature (or weights) and standard deviations between people."""
+    """Print coefficients of the mean log temperature (or weights) and standard deviations of people."""
     names = population.params.index.get_level_values("name")
     shown = np.array([label != "all" for label in population.params.index.get_level_values("label")], dtype=bool)
     table = population.params[shown].reset_index()
     rows = zip(table["ci_low"], table["ci_high"], strict=True)
     cells = {
-        "parameter": labels("sd between people" if name == "sd" else f"mean {name}" for name in names[shown]),
-        "term": labels(table["label"]),
+        "parameter": labels(_parameter(name, label) for name, label in zip(names[shown], table["label"], strict=True)),
+        "term": labels("log_temperature" if label == WITHIN else label for label in table["label"]),
         "estimate": numbers(table["estimate"]),
         "std. error": numbers(table["std_error"]),
         "95 % interval": [_interval(float(low), float(high)) for low, high in rows],
     }
     title = f"Population, log temperature {population.formula}; {_HOW[population.integration]}"
     print_table(title, cells, text=("parameter", "term"))
+
+
+def _parameter(name: str, label: str) -> str:
+    if name != "sd":
+        return f"mean {name}"
+    return "sd within people" if label == WITHIN else "sd between people"
 
 
 def _interval(low: float, high: float) -> str:

@@ -18,6 +18,7 @@ class Columns:
         weight: how often the row counts (> 0).
         terminated: true on a decision that ended the episode in the task itself.
         truncated: true on a decision after which only the recording stopped (a time-out).
+        conditions: block, session or condition; every person is a subject of its own in each.
     """
 
     subject: str | None = "subject"
@@ -30,3 +31,4 @@ class Columns:
     weight: str | None = None
     terminated: str | None = None
     truncated: str | None = None
+    conditions: tuple[str, ...] = ()

@@ -202,7 +202,8 @@ class BehaviorLog:
                 raise LogError(
                     f"column {column!r} has more than one value for {len(twice)} of "
                     f"{len(self.subjects)} subjects ({shortlist(twice, 3)}); "
-                    "a group column needs one value a person (by_condition(log, column) makes one of each value)"
+                    "a group column needs one value a person; where people were met in several conditions, "
+                    f"by_condition(log, {column!r}) (--conditions {column}) makes a subject of each"
                 )
             values = pairs.set_index("subject")["value"]
         else:

@@ -1,6 +1,6 @@
 """Parts of people: sessions, conditions or halves, each as a subject of its own."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,7 +57,15 @@ def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
     table[column] = [condition for _, condition in pairs]
     table.index.name = log.columns.subject
     codebook = Codebook(Labels("subject", tuple(names)), parts.codebook.states, parts.codebook.actions)
-    return replace(parts, codebook=codebook, participants=table)
+    columns = replace(log.columns, conditions=(*log.columns.conditions, column))
+    return replace(parts, codebook=codebook, participants=table, columns=columns)
+
+
+def by_conditions(log: BehaviorLog, columns: Sequence[str]) -> BehaviorLog:
+    """Take a log apart by one column after another; see :func:`by_condition`."""
+    for column in columns:
+        log = by_condition(log, column)
+    return log
 
 
 def persons_of(log: BehaviorLog) -> dict[Hashable, Hashable]:

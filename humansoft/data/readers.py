@@ -16,6 +16,7 @@ from humansoft.data.columns import Columns
 from humansoft.data.counted import count_log
 from humansoft.data.labelling import load_table, make_codebook, participants_table, whole_numbers
 from humansoft.data.log import BehaviorLog
+from humansoft.data.parts import by_conditions
 
 Mask = npt.NDArray[np.bool_]
 
@@ -33,6 +34,7 @@ def read(
     weight: str | None = None,
     terminated: str | None = None,
     truncated: str | None = None,
+    conditions: str | Sequence[str] = (),
     participants: str | Path | pd.DataFrame | None = None,
     codebook: Codebook | None = None,
     counted: bool = False,
@@ -52,6 +54,8 @@ def read(
         weight: column that says how often a row counts (> 0).
         terminated: true where the task ended after the decision.
         truncated: true where only the recording stopped.
+        conditions: column(s) of the block, session or condition; every person is then a subject of its own in each,
+            as :func:`humansoft.by_condition` makes it.
         participants: a table with one row a person (a column named as ``subject``) that brings
             group columns.
         codebook: labels of an earlier log, to keep its codes; unknown labels are appended.
@@ -88,10 +92,13 @@ def read(
         terminated=terminated,
         truncated=truncated,
     )
+    inside = _names(conditions)
     if counted:
-        return count_log(source, columns, _names(keep), participants, codebook)
-    frame, name = load_table(source)
-    return build_log(frame, columns, name, participants=participants, codebook=codebook)
+        log = count_log(source, columns, tuple(dict.fromkeys((*_names(keep), *inside))), participants, codebook)
+    else:
+        frame, name = load_table(source)
+        log = build_log(frame, columns, name, participants=participants, codebook=codebook)
+    return by_conditions(log, inside)
 
 
 def _names(columns: str | Sequence[str]) -> tuple[str, ...]:

@@ -95,3 +95,25 @@ def test_wrong_words_about_populations_are_refused(
     assert ended.code in (2, 5)
     assert said in ended.stderr
     assert ended.stdout == ""
+
+
+def test_people_in_several_conditions_are_known_to_be_the_same(
+    humansoft: Humansoft, maze: Path, words: list[object], tmp_path: Path
+) -> None:
+    table = pd.read_csv(maze / "choices.csv")
+    table["block"] = table["episode"].map(lambda episode: f"b{episode % 2}")
+    table.to_csv(tmp_path / "log.csv", index=False)
+    given = [tmp_path / "log.csv" if word == maze / "choices.csv" else word for word in words]
+    given += ["--temperature", "~ block", "--method", "hierarchical"]
+    refused = humansoft("fit", *given)
+    assert refused.code == 5
+    assert "--conditions block" in refused.stderr
+    ended = humansoft("fit", *given, "--conditions", "block", "-o", tmp_path / "run")
+    assert ended.code == 0
+    assert "sd within people" in ended.stdout
+    assert "log_temperature_within" not in ended.stdout
+    scored = humansoft("score", tmp_path / "run", tmp_path / "log.csv", "--json").document
+    assert scored["score"]["log_likelihood"] < 0
+    fit = hs.load(tmp_path / "run")
+    assert fit.training.columns.conditions == ("block",)
+    assert list(fit.subjects.values[:2]) == ["ann/b0", "ann/b1"]

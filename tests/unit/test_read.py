@@ -352,3 +352,23 @@ def test_split_refuses_what_cannot_be_done() -> None:
         hs.split(alone, by="subject", seed=1)
     with pytest.raises(LogError, match="only one episode"):
         hs.split(alone, by="episode", seed=1)
+
+
+def test_conditions_make_subjects_as_by_condition_does() -> None:
+    table = pd.DataFrame(
+        {
+            "subject": ["a", "a", "b"],
+            "episode": [1, 2, 3],
+            "step": [0, 0, 0],
+            "state": ["s", "s", "s"],
+            "action": ["l", "r", "l"],
+            "block": ["x", "y", "x"],
+        }
+    )
+    log = hs.read(table, conditions="block")
+    assert list(log.subjects) == list(hs.by_condition(hs.read(table), "block").subjects) == ["a/x", "a/y", "b/x"]
+    assert log.columns.conditions == ("block",)
+    counted = hs.read(table, conditions="block", counted=True)
+    assert list(counted.subjects) == list(log.subjects)
+    with pytest.raises(hs.errors.UsageError, match=r"no column 'blok'. Did you mean 'block'"):
+        hs.read(table, conditions="blok")
