@@ -78,6 +78,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.solvers.temperature_policy import TemperaturePolicy as TemperaturePolicy
     from humansoft.tasks.changes import block as block
     from humansoft.tasks.changes import link as link
+    from humansoft.tasks.network_changes import add_turns as add_turns
     from humansoft.tasks.task import Task as Task
     from humansoft.temperature import ByFormula as ByFormula
     from humansoft.temperature import Fixed as Fixed
@@ -119,6 +120,7 @@ _HOME = {
     "TemperaturePolicy": "solvers.temperature_policy",
     "ValueIteration": "solvers.fixed_point",
     "adapt": "fit.adapting",
+    "add_turns": "tasks.network_changes",
     "assumptions": "evaluate.assumptions",
     "block": "tasks.changes",
     "bootstrap": "fit.bootstrap",

@@ -131,6 +131,12 @@ class Trips:
         place, link = np.nonzero((self.start > 0) & ~goals.reach[self.goal])
         return self.goal[place], link
 
+    def arriving(self, goals: Goals) -> "Trips":
+        """Return the trips that can arrive."""
+        place, link = np.nonzero((self.start > 0) & goals.reach[self.goal])
+        size = self.start.shape[1]
+        return Trips(self.goal[place] * size + link, self.start[place, link], size)
+
     def require_ways(self, goals: Goals) -> None:
         """Refuse trips that cannot arrive.
 

@@ -188,9 +188,20 @@ def test_what_is_not_for_networks() -> None:
         "leave out solver=": lambda: hs.SoftOptimalModel(task, solver=hs.Newton()),
         "TableReward is not offered": lambda: hs.plan(task, hs.TableReward()),
         "cannot be joined": lambda: hs.Task.union({"a": task}),
-        "change its edges": lambda: hs.block(task, states=[("home", "mid")]),
+        "give the link alone": lambda: hs.block(task, states=[("home", "mid")]),
+        "nothing is blocked: no turn leads that way": lambda: hs.block(task, actions=[("home", "mid")]),
+        "unknown link 'md'. Did you mean 'mid'?": lambda: hs.block(task, passages=[("in", "md")]),
+        "a new link of a network has turns into it and out of it": lambda: hs.link(task, "in", "new", "out"),
+        "add_turns is for networks": lambda: hs.add_turns(hs.Task.grid("S.G\n", discount=0.9), EDGES),
+        "('mid', 'work') are there already: block them first": lambda: hs.add_turns(task, EDGES),
         "columns of the edges": lambda: task.with_features(night=np.zeros((5, 3))),
-        "counterfactual() is not offered": lambda: hs.counterfactual(fitted, task),
+        "it is no network, they were seen in a network": lambda: hs.counterfactual(
+            fitted, hs.Task.grid("S.G\n", discount=1.0)
+        ),
+        "if nothing has it there, a column of zeros": lambda: hs.counterfactual(
+            fitted, hs.Task.network(EDGES, features=["toll"])
+        ),
+        "unknown (goal, link) ('home', 'ou')": lambda: hs.counterfactual(fitted, task, initial={("home", "ou"): 1.0}),
         "the baseline 'marginal' is not offered": lambda: hs.score(fitted, log, baselines=["marginal"]),
     }
     for sentence, call in refused.items():
@@ -233,6 +244,11 @@ def test_bad_trips_are_all_named() -> None:
         with pytest.raises(ModelError) as caught:
             call()
         assert sentence in str(caught.value)
+
+
+def test_nobody_stays_on_a_closed_link_by_trying() -> None:
+    with pytest.raises(hs.errors.UsageError, match="on a network nobody stays on a link by trying"):
+        hs.block(network(), states=["mid"], how="stay")
 
 
 def test_goals_are_for_networks() -> None:
