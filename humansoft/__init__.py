@@ -63,12 +63,12 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.rewards.known import KnownReward as KnownReward
     from humansoft.rewards.linear import LinearReward as LinearReward
     from humansoft.rewards.table import TableReward as TableReward
+    from humansoft.solvers.arrivals import expected_steps as expected_steps
     from humansoft.solvers.environment_policy import EnvironmentPolicy as EnvironmentPolicy
     from humansoft.solvers.fixed_point import Anderson as Anderson
     from humansoft.solvers.fixed_point import ValueIteration as ValueIteration
     from humansoft.solvers.linear import Desirability as Desirability
     from humansoft.solvers.newton import Newton as Newton
-    from humansoft.solvers.occupancy import expected_steps as expected_steps
     from humansoft.solvers.occupancy import occupancy as occupancy
     from humansoft.solvers.paths import likely_paths as likely_paths
     from humansoft.solvers.paths import path_log_prob as path_log_prob
@@ -78,6 +78,7 @@ if TYPE_CHECKING:  # what type checkers see; the table below is what Python sees
     from humansoft.solvers.temperature_policy import TemperaturePolicy as TemperaturePolicy
     from humansoft.tasks.changes import block as block
     from humansoft.tasks.changes import link as link
+    from humansoft.tasks.network_changes import add_turns as add_turns
     from humansoft.tasks.task import Task as Task
     from humansoft.temperature import ByFormula as ByFormula
     from humansoft.temperature import Fixed as Fixed
@@ -119,6 +120,7 @@ _HOME = {
     "TemperaturePolicy": "solvers.temperature_policy",
     "ValueIteration": "solvers.fixed_point",
     "adapt": "fit.adapting",
+    "add_turns": "tasks.network_changes",
     "assumptions": "evaluate.assumptions",
     "block": "tasks.changes",
     "bootstrap": "fit.bootstrap",
@@ -131,7 +133,7 @@ _HOME = {
     "cross_validate": "evaluate.cross_validation",
     "discount_profile": "fit.discounts",
     "episode_log_probs": "evaluate.episodes",
-    "expected_steps": "solvers.occupancy",
+    "expected_steps": "solvers.arrivals",
     "fit": "fit.fitting",
     "fit_mixture": "fit.mixture",
     "identify": "fit.identification",

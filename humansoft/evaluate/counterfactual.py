@@ -4,16 +4,18 @@ A flat direction of a fit leaves the likelihood of its training data unchanged, 
 behavior elsewhere (SCIENCE 4.3). Predictions are then a range, not a number.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 
-from humansoft.errors import IdentificationError, SolveError
-from humansoft.evaluate.changed_task import Question, require_same_question
+from humansoft.errors import IdentificationError, SolveError, UsageError
+from humansoft.evaluate.changed_network import TripQuestion
+from humansoft.evaluate.changed_task import Question, StateQuestion, require_same_question
 from humansoft.evaluate.flatness import effects, training_likelihood
 from humansoft.fit.flat_space import spectrum
 from humansoft.fit.result import Fit
@@ -37,13 +39,17 @@ class Counterfactual:
         identified: true where everything that explains the training data equally well predicts the same.
         message: what is identified and what is not, in a sentence to report.
         predictions: one row a subject, state and action (and time, with a horizon): ``probability``,
-            and ``low`` and ``high``, its range over the flat directions of the fit.
+            and ``low`` and ``high``, its range over the flat directions of the fit. On a network, one row a subject
+            and link: ``visits``, how often all trips together are expected to pass it, and the range of that.
+        cut_off: on a network, (goal, link) of the trips from where no way leads to their goal any more; they are not
+            among the predictions.
     """
 
     policy: Policy
     identified: bool
     message: str
     predictions: pd.DataFrame
+    cut_off: tuple[Hashable, ...] = ()
 
     def __str__(self) -> str:
         """Say whether the data can tell."""
@@ -51,7 +57,14 @@ class Counterfactual:
 
 
 @one_thread()
-def counterfactual(fit: Fit, task: Task, *, prior: npt.ArrayLike | None = None, reach: float = 1.0) -> Counterfactual:
+def counterfactual(
+    fit: Fit,
+    task: Task,
+    *,
+    prior: npt.ArrayLike | None = None,
+    reach: float = 1.0,
+    initial: Mapping[Any, float] | None = None,
+) -> Counterfactual:
     r"""Predict what the fitted people do in a changed task: a blocked corridor, a new link, another maze.
 
     Along every flat direction of the fit parameters are moved as far as ``reach`` says, as long as the
@@ -62,17 +75,20 @@ def counterfactual(fit: Fit, task: Task, *, prior: npt.ArrayLike | None = None, 
     Args:
         fit: a fitted model.
         task: the changed task, with the actions, features and discount of the fitted one;
-            :func:`humansoft.block` and :func:`humansoft.link` make one.
+            :func:`humansoft.block` and :func:`humansoft.link` (:func:`humansoft.add_turns` of a network) make one.
         prior: [S, A] reference policy in the changed task, where the fitted model has one of its own.
         reach: how far to move, in units of the largest reward of a decision in the fitted task.
+        initial: on a network, (goal, link) -> number of trips to that goal that begin on that link, of each person; by
+            default all trips of the training data.
 
     Returns:
         Policy, range and verdict, over the states that can be reached from the task's start
-        distribution (all states where it has none).
+        distribution (all states where it has none). On a network the policy is that of trips to these goals.
 
     Raises:
         NotConvergedError: the fit stopped early.
-        ModelError: the task asks what these people cannot be asked; all differences at once.
+        ModelError: the task asks what these people cannot be asked; all differences at once; no trip can arrive.
+        UsageError: trips, where the task is no network; none, of a fit to a counted log, which has no starts.
         IdentificationError: a fit with a horizon that is not identified: it does not keep what the range needs.
         SolveError: the model has no solution in the changed task.
 
@@ -85,10 +101,17 @@ def counterfactual(fit: Fit, task: Task, *, prior: npt.ArrayLike | None = None, 
         >>> changed = hs.counterfactual(fitted, hs.block(task, passages=[((0, 1), (0, 2))]))
         >>> changed.identified
         True
+        >>> turns = [("home", "main", 2.0), ("home", "park", 3.0), ("main", "work", 0.0), ("park", "work", 0.0)]
+        >>> town = hs.Task.network(pd.DataFrame(turns, columns=["from", "to", "minutes"]), features=["minutes"])
+        >>> trips = hs.simulate(hs.plan(town, {"minutes": -1.0}, planner="entropy"), episodes=50, seed=1)
+        >>> drivers = hs.fit(hs.SoftOptimalModel(town, temperature=hs.Fixed(1.0), planner="entropy"), trips)
+        >>> closed = hs.counterfactual(drivers, hs.block(town, states=["main"]), initial={("work", "home"): 100})
+        >>> closed.predictions.set_index("link")["visits"].round(1).to_dict()
+        {'home': 100.0, 'park': 100.0, 'work': 100.0}
     """
     fit.require_converged()
     require_same_question(fit, task, prior)
-    asked = Question.of(fit, task, prior)
+    asked = _question(fit, task, prior, initial)
     policy, estimates = asked.predict(asked.full)
     table = fit.model.table
     moved = _Range(asked, estimates, reach)
@@ -102,9 +125,16 @@ def counterfactual(fit: Fit, task: Task, *, prior: npt.ArrayLike | None = None, 
         sentences += _assumptions(asked, moved, fixed)
     if fit.model.choice.is_sticky:
         sentences.append("These people are sticky: the probabilities are those of a decision with no action before it.")
-    return Counterfactual(
-        policy, identified, " ".join(sentences), _table(policy, estimates, low, high, asked.reachable)
-    )
+    message = " ".join([*sentences, *asked.sentences()])
+    return Counterfactual(policy, identified, message, asked.table(estimates, low, high), asked.cut_off)
+
+
+def _question(fit: Fit, task: Task, prior: npt.ArrayLike | None, initial: Mapping[Any, float] | None) -> Question:
+    if task.goals is not None:
+        return TripQuestion.about(fit, task, prior, initial)
+    if initial is not None:
+        raise UsageError("counterfactual(initial=...) is for networks; give other tasks a start distribution")
+    return StateQuestion.about(fit, task, prior)
 
 
 class _Range:
@@ -152,8 +182,7 @@ class _Range:
                     found = self._as_far(direction * way * share * self.distance / size)
                     np.minimum(low, found, out=low)
                     np.maximum(high, found, out=high)
-        seen = np.where(self.asked.reachable[:, None], True, False)
-        return np.where(seen, low, self.estimates), np.where(seen, high, self.estimates)
+        return low, high
 
     def _as_far(self, step: Real) -> Real:
         """Return predictions as far along a step as the training data stay as probable."""
@@ -181,12 +210,10 @@ def _certificate(number: int) -> str:
 
 def _verdict(asked: Question, directions: Real, low: Real, high: Real) -> str:
     names = _moving(asked, directions)
-    where = np.unravel_index(int((high - low).argmax()), low.shape)
-    task, model = asked.model.task, asked.model
-    who, state, action = model.subjects.values[where[0]], task.states.values[where[-2]], task.actions.values[where[-1]]
+    where = tuple(int(place) for place in np.unravel_index(int((high - low).argmax()), low.shape))
     return (
         f"The prediction is not identified: {names} can change without any change in what the training data say, but "
-        f"here that changes what people do. For example, the probability of {action!r} of {who!r} in state {state!r} "
+        f"here that changes what people do. For example, {asked.example(where)} "
         f"lies between {low[where]:.3g} and {high[where]:.3g}. Report the range (columns low and high); fix what is "
         "known, or record behavior that tells more."
     )
@@ -205,7 +232,7 @@ def _assumptions(asked: Question, moved: _Range, fixed: list[int]) -> list[str]:
     values = {table.rows[p].name: table.rows[p].fixed for p in fixed}
     return [
         f"It rests on fixed={values}: other values of {_moving(asked, directions)} explain the training data as "
-        f"well, and change a probability here by up to {most:.3g}."
+        f"well, and change {asked.predicted} here by up to {most:.3g}."
     ]
 
 
@@ -215,19 +242,3 @@ def _moving(asked: Question, directions: Real) -> str:
     effect = np.abs(directions).max(axis=1, initial=0.0) * table.scales
     names = [f"`{table.rows[p]}`" for p in np.flatnonzero(effect > 1e-6 * effect.max(initial=0.0))]
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _table(policy: Policy, estimates: Real, low: Real, high: Real, reachable: npt.NDArray[np.bool_]) -> pd.DataFrame:
-    task = policy.task
-    kept = np.broadcast_to(task.playable.numpy() & reachable[:, None], estimates.shape)
-    where = np.nonzero(kept)
-
-    def labelled(labels: tuple[Hashable, ...], codes: npt.NDArray[np.int64]) -> "pd.Series[str]":
-        return pd.Series([labels[code] for code in codes.tolist()], dtype=object)
-
-    table = pd.DataFrame({"subject": labelled(policy.subjects.values, where[0])})
-    if task.horizon is not None:
-        table["time"] = where[1]
-    table["state"] = labelled(task.states.values, where[-2])
-    table["action"] = labelled(task.actions.values, where[-1])
-    return table.assign(probability=estimates[kept], low=low[kept], high=high[kept])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from scipy.special import expit
@@ -20,7 +21,9 @@ from humansoft.model import SoftOptimalModel
 from humansoft.packing import same_table
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.comparison import same_task
-from humansoft.tasks.lookup import require_tables
+from humansoft.tasks.task import Task
+
+Index = npt.NDArray[np.int64]
 
 
 def require_fit(given: object, purpose: str) -> None:
@@ -178,17 +181,27 @@ class Fit:
         return float(np.log(self.num_decisions) * self.rank - 2 * self.log_likelihood)
 
     @property
-    def policy(self) -> Policy:
-        """What the fitted people do in every state of the task.
+    def task(self) -> Task:
+        """The task that they were fitted in."""
+        return self.model.task
 
-        Raises:
-            ModelError: a network, whose goals are too many for that.
-        """
-        model, task = self.model, self.model.task
-        require_tables(task, "the policy of a fit everywhere")
+    @property
+    def policy(self) -> Policy:
+        """What the fitted people do in every state of the task; in a large network that is a large table."""
+        return self._policy_in(np.arange(len(self.task.states)))
+
+    def policy_toward(self, goals: Index) -> Policy:
+        """Return what the fitted people do on trips to some goals (codes) of a network."""
+        assert self.task.goals is not None
+        return self._policy_in(goals * len(self.task.goals.links))
+
+    def _policy_in(self, states: Index) -> Policy:
+        """Return what they do in the contexts of some states (codes)."""
+        model = self.model
         row = np.arange(len(model.subjects)) if model.rows_are_people else model.group_of_subject
-        everywhere = np.tile(np.arange(len(task.states)), len(row))
-        return model.policy_on(model.subjects, row, model.expand(np.repeat(row, len(task.states)), everywhere))
+        return model.policy_on(
+            model.subjects, row, model.expand(np.repeat(row, len(states)), np.tile(states, len(row)))
+        )
 
     def require_converged(self) -> None:
         """Raise when the fit stopped early.

@@ -15,13 +15,16 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from humansoft._types import DTYPE
-from humansoft.errors import ModelError
+from humansoft.errors import ModelError, SolveError
 from humansoft.solvers.linear_system import linear_system
 from humansoft.solvers.policy import Policy
 from humansoft.solvers.problem import Problem
+from humansoft.tasks.lookup import is_terminal
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+_ROUNDING = 1e-6
 
 
 def probabilities_of(policy: Policy) -> Float[Array, "*T M A"]:
@@ -46,11 +49,11 @@ def transition_matrix(problem: Problem, chosen: Float[Array, "M A"]) -> csr_arra
 def solve_chain(
     problem: Problem,
     chosen: Float[Array, "M A"],
-    right: Float[Array, " M"],
+    right: Float[Array, "M *C"],
     discount: float,
     *,
     transposed: bool = False,
-) -> Float[Array, " M"]:
+) -> Float[Array, "M *C"]:
     """Return (I - discount * P_pi)^-1 right, or the same of the transpose, whatever discount the task has.
 
     The system must be regular: with discount 1, a state from which nothing ends has to have no row (``chosen`` 0).
@@ -60,7 +63,7 @@ def solve_chain(
     try:
         system = linear_system(dataclasses.replace(problem, discount=discount), policy)
     except RuntimeError:  # exactly singular after rounding
-        return np.full(len(right), np.nan)
+        return np.full(right.shape, np.nan)
     solution: Array = system.apply_inverse(torch.from_numpy(right).to(DTYPE), transposed).numpy()
     return solution
 
@@ -80,8 +83,20 @@ def can_reach(matrix: csr_array, goal: Bool[Mask, " M"]) -> Bool[Mask, " M"]:
 
 def ended(policy: Policy) -> Bool[Mask, " M"]:
     """[M] true in terminal states."""
-    mask: Mask = policy.task.terminal.numpy()[policy.expansion.state.numpy()]
-    return mask
+    return is_terminal(policy.task, policy.expansion.task_state)
+
+
+def require_accurate(error: float) -> None:
+    """Refuse what rounding has spoilt: I - P is nearly singular where people all but never leave.
+
+    Raises:
+        SolveError: saying so.
+    """
+    if not error <= _ROUNDING:
+        raise SolveError(
+            "in this task people leave some states so rarely that the time to the end cannot be computed; "
+            "it is astronomically long. Look at discounted visits instead, or at a goal that is nearer"
+        )
 
 
 def person_of(policy: Policy, subject: Hashable) -> int:

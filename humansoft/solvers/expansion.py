@@ -33,6 +33,11 @@ class Expansion:
     block: Index
     local: Index
 
+    @property
+    def task_state(self) -> Index:
+        """[M] code of the task's state, whichever tables it is looked up in."""
+        return self.state.numpy()
+
     def place(self, task: Task, row: Index, state: Index) -> Index:
         """Return the place in M of each (row, state); the pair must be among those expanded."""
         place: Index = self.block[row, task.context.numpy()[state]] + self.local[state]

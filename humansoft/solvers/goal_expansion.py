@@ -135,6 +135,11 @@ class GoalExpansion(Expansion):
         return torch.from_numpy(np.tile(self.local, len(self.pair_row)))
 
     @property
+    def task_state(self) -> Index:
+        """[M] code of the (goal, link) of each state."""
+        return (self.pair_goal[:, None] * len(self.goals.links) + self.local).ravel()
+
+    @property
     def can_be_spelled_out(self) -> bool:
         """Whether the network is small enough for :attr:`problem`."""
         return len(self) * len(self.task.actions) <= _LARGEST_SPELLED_OUT

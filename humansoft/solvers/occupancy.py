@@ -1,15 +1,12 @@
-"""Where a policy leads: expected visits, the probability of an end and the time to it, by linear solves.
+"""Where a policy leads: expected visits, by linear solves.
 
 With mu the start distribution and P the transition matrix of a policy, expected visits are
 
     d = mu + discount * P' d    (each visit counts discount ** time: the planner's weight)
     d = mu + P' d               (each visit counts once: what happens until the episode ends)
-
-and with h(s) the probability of ever reaching a goal from s, h = P h with h = 1 at the goal; the
-expected number of decisions on the ways that lead there is g = P g + h, given that they do: g / h.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -18,15 +15,22 @@ import pandas as pd
 from jaxtyping import Float
 
 from humansoft.errors import ModelError, Problems, SolveError, UsageError, did_you_mean
-from humansoft.solvers.chain import can_reach, ended, probabilities_of, solve_chain, transition_matrix
+from humansoft.solvers.chain import (
+    can_reach,
+    ended,
+    probabilities_of,
+    require_accurate,
+    solve_chain,
+    transition_matrix,
+)
 from humansoft.solvers.policy import HasPolicy, Policy, policy_of
-from humansoft.tasks.lookup import require_tables
+from humansoft.solvers.state_tables import table_of
+from humansoft.solvers.trip_tables import trip_visits
+from humansoft.solvers.trips import task_of
 from humansoft.threads import one_thread
 
 Array = npt.NDArray[np.float64]
 Over = Literal["state", "state_action"]
-
-_ROUNDING = 1e-6
 
 
 @one_thread()
@@ -42,7 +46,8 @@ def occupancy(
 
     Args:
         policy: what people do: a policy of a task, or a fit.
-        initial: state label -> probability of starting there; the task's start distribution by default.
+        initial: state label -> probability of starting there; the task's start distribution by default. On a
+            network: (goal, link) -> number of trips to that goal that begin on that link.
         over: "state" counts visits to states, "state_action" decisions.
         discounted: true weighs the decision at time t with discount ** t, as the planner does; false
             counts every decision once, until the episode ends.
@@ -51,10 +56,14 @@ def occupancy(
     Returns:
         One row a subject and state (and action, and time): ``visits``. Visits to states sum to the
         expected number of decisions, terminal states apart: these are visited once, on arrival, so
-        that undiscounted visits to them are the probability of ending there.
+        that undiscounted visits to them are the probability of ending there. On a network, one row a
+        subject, goal and link: the trips to that goal that are expected to pass the link (as often as they
+        do), for the goals in ``initial`` and the links that trips get to. "state_action" counts turns;
+        their ``action`` is the link entered.
 
     Raises:
-        ModelError: no start distribution, unknown start states, or probabilities that do not sum to 1.
+        ModelError: no start distribution, unknown start states, or probabilities that do not sum to 1; on a
+            network, trips from where no way leads to their goal.
         UsageError: unknown ``over``, or ``by_time`` without a horizon.
         SolveError: undiscounted, where some episodes never end.
 
@@ -65,14 +74,21 @@ def occupancy(
         >>> visits = hs.occupancy(policy, discounted=False)
         >>> visits["visits"].round(2).tolist()  # of the three cells above and the three below
         [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+        >>> turns = [("home", "main", 2.0), ("home", "park", 3.0), ("main", "work", 0.0), ("park", "work", 0.0)]
+        >>> town = hs.Task.network(pd.DataFrame(turns, columns=["from", "to", "minutes"]), features=["minutes"])
+        >>> people = hs.plan(town, {"minutes": -1.0}, planner="entropy")
+        >>> flows = hs.occupancy(people, {("work", "home"): 100}).set_index("link")["visits"]
+        >>> flows.round(1).to_dict()  # of a hundred trips from home to work
+        {'home': 100.0, 'main': 73.1, 'park': 26.9, 'work': 100.0}
     """
-    policy = policy_of(policy, "occupancy()")
-    require_tables(policy.task, "occupancy()")
-    task = policy.task
+    task = task_of(policy, "occupancy()")
     if over not in ("state", "state_action"):
         raise UsageError(f"occupancy(over={over!r}).{did_you_mean(over, ['state', 'state_action'])}")
     if by_time and task.horizon is None:
         raise UsageError("occupancy(by_time=True) is for tasks with a horizon; this one has none")
+    if task.goals is not None:
+        return trip_visits(policy, task, initial, over)
+    policy = policy_of(policy, "occupancy()")
     start = _start(policy, initial)
     discount = task.discount if discounted else 1.0
     chosen = probabilities_of(policy)
@@ -83,70 +99,7 @@ def occupancy(
         visits = _visits_by_time(policy, chosen, start, discount)
         chosen = np.concatenate([chosen, np.zeros_like(chosen[:1])])  # nothing is decided after the last decision
     counted = visits if over == "state" else visits[:, :, None] * chosen
-    return _table(policy, counted if by_time else counted.sum(axis=0, keepdims=True), by_time)
-
-
-@one_thread()
-def expected_steps(policy: Policy | HasPolicy, goal: Hashable | list[Hashable] = None) -> pd.DataFrame:
-    r"""Return how probable it is to get to an end from each state, and how long it takes.
-
-    Nothing is discounted: these are real probabilities and numbers of decisions.
-
-    Args:
-        policy: what people do: a policy of a task, or a fit.
-        goal: label of a state, or a list of labels, that counts as arriving; all terminal states by default.
-
-    Returns:
-        One row a subject and state: ``probability`` of ever arriving (within the horizon, where there is one,
-        from the first decision), and ``steps``, the expected number of decisions on the ways that arrive
-        (NaN where none does). Where ``probability`` is 1 that is the expected time to the goal.
-
-    Raises:
-        ModelError: unknown goal, or a task without terminal states and no goal given.
-        SolveError: it takes so long that rounding spoils the answer.
-
-    Example:
-        >>> import humansoft as hs
-        >>> task = hs.Task.grid("S.G\n...", discount=0.95)
-        >>> steps = hs.expected_steps(hs.plan(task, {"step": -1.0}, temperature=0.01)).set_index("state")
-        >>> round(steps.loc[[(0, 0)], "steps"].item(), 3)
-        2.0
-    """
-    policy = policy_of(policy, "expected_steps()")
-    require_tables(policy.task, "expected_steps()")
-    arrived = _goal(policy, goal)
-    target = arrived.astype(float)
-    chosen = np.where(arrived[:, None], 0.0, probabilities_of(policy))  # at a goal the way is over
-    problem = policy.expansion.problem
-    if policy.task.horizon is None:
-        matrix = transition_matrix(problem, chosen)
-        reaching = can_reach(matrix, arrived)
-        chosen = np.where(reaching[:, None], chosen, 0.0)  # from elsewhere nobody comes back: the system stays regular
-        probability = solve_chain(problem, chosen, target, 1.0)
-        sure = reaching & ~can_reach(matrix, ~reaching)
-        _require_accurate(np.abs(probability[sure] - 1.0).max(initial=0.0))
-        probability = np.where(sure, 1.0, probability)
-        # At the goal itself no decision is left to take.
-        total = solve_chain(problem, chosen, np.where(arrived, 0.0, probability), 1.0)
-    else:
-        probability, total = target, np.zeros_like(target)
-        for decided in chosen[::-1]:
-            matrix = transition_matrix(problem, decided)
-            probability = np.where(arrived, 1.0, matrix @ probability)
-            total = np.where(arrived, 0.0, matrix @ total + probability)
-    with np.errstate(invalid="ignore"):
-        steps = np.where(probability > 0, total / probability, np.nan)
-    table = _table(policy, np.minimum(probability, 1.0)[None], by_time=False).rename(columns={"visits": "probability"})
-    return table.assign(steps=_table(policy, steps[None], by_time=False)["visits"])
-
-
-def _require_accurate(error: float) -> None:
-    """Refuse what rounding has spoilt: I - P is nearly singular where people all but never leave."""
-    if not error <= _ROUNDING:
-        raise SolveError(
-            "in this task people leave some states so rarely that the time to the end cannot be computed; "
-            "it is astronomically long. Look at discounted visits instead, or at a goal that is nearer"
-        )
+    return table_of(policy, counted if by_time else counted.sum(axis=0, keepdims=True), by_time)
 
 
 def _start(policy: Policy, initial: Mapping[Any, float] | None) -> Float[Array, " M"]:
@@ -195,7 +148,7 @@ def _visits(policy: Policy, chosen: Array, start: Array, discount: float) -> Flo
         begun = np.bincount(row, weights=start)[policy.row]
         lost = np.bincount(row, weights=visits * endless)[policy.row] / begun
         over = np.bincount(row, weights=visits * ended(policy))[policy.row] / begun
-        _require_accurate(np.abs(lost + over - 1.0).max())
+        require_accurate(np.abs(lost + over - 1.0).max())
         if lost.any():
             who = policy.subjects.values[int(lost.argmax())]
             raise SolveError(
@@ -215,41 +168,3 @@ def _visits_by_time(policy: Policy, chosen: Array, start: Array, discount: float
         weight *= discount
     visits[-1] = np.where(ended(policy), visits[-1], 0.0)
     return np.stack(visits)
-
-
-def _goal(policy: Policy, goal: Hashable | list[Hashable]) -> npt.NDArray[np.bool_]:
-    """[M] true where the way is over."""
-    states = policy.task.states
-    if goal is None:
-        if not bool(policy.task.terminal.any()):
-            raise ModelError("the task has no terminal states: say which states count as arriving, goal=...")
-        return ended(policy)
-    labels = goal if isinstance(goal, list) else [goal]
-    with Problems("expected_steps(goal=...)", ModelError) as problems:
-        for label in labels:
-            if label not in states:
-                problems.add(f"unknown state {label!r}.{states.suggest(label)}")
-    return np.isin(policy.expansion.state.numpy(), states.encode(labels))
-
-
-def _table(policy: Policy, values: Array, by_time: bool) -> pd.DataFrame:
-    """Write [T, M] or [T, M, A] values of every row as one tidy table of every person."""
-    task = policy.task
-    row, state = policy.expansion.row.numpy(), policy.expansion.state.numpy()
-    parts = []
-    for label, own in zip(policy.subjects.values, policy.row, strict=True):
-        place = np.flatnonzero(row == own)
-        shape = values[:, place].shape
-        if values.ndim == 3:  # only what can be done
-            kept = np.broadcast_to(task.playable.numpy()[state[place]], shape)
-        else:
-            kept = np.ones(shape, dtype=bool)
-        where = np.nonzero(kept)
-        table = pd.DataFrame({"subject": pd.Series([label], dtype=object).repeat(len(where[0])).to_numpy()})
-        if by_time:
-            table["time"] = where[0]
-        table["state"] = pd.Series(task.states.decode(state[place][where[1]].tolist()))
-        if values.ndim == 3:
-            table["action"] = pd.Series(task.actions.decode(where[2].tolist()))
-        parts.append(table.assign(visits=values[:, place][kept]))
-    return pd.concat(parts, ignore_index=True)

@@ -1,21 +1,23 @@
 """Changed worlds: a corridor that is blocked, a new link; the rest of the task stays as it is.
 
+Networks are changed in ``network_changes.py``.
+
 In a task, features belong to a state and action. Those with the unit "per entry" (a grid's goal and legend)
 are met on entering a state, all others by deciding: that is how the features of a changed action are found.
 """
 
 import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from humansoft.errors import Problems, TaskError, UsageError, did_you_mean
+from humansoft.tasks.blocking import closed_ways
+from humansoft.tasks.network_changes import HowBlocked, closed_network
 from humansoft.tasks.parts import Flags, Index, Real, TaskParts
 from humansoft.tasks.task import Task
 
-HowBlocked = Literal["stay", "unavailable"]
 PER_ENTRY = "per entry"
 
 
@@ -25,23 +27,26 @@ def block(
     states: Sequence[Hashable] = (),
     passages: Sequence[tuple[Hashable, Hashable]] = (),
     actions: Sequence[tuple[Hashable, Hashable]] = (),
-    how: HowBlocked = "stay",
+    how: HowBlocked | None = None,
 ) -> Task:
     r"""Return the task with a corridor blocked.
 
     Args:
         task: the task as it was.
-        states: states that nobody can enter any more (a wall where a cell was).
-        passages: pairs of states between which there is no way any more, in either direction.
-        actions: (state, action) pairs that no longer lead anywhere.
-        how: "stay": whoever tries stays where they are, as before a grid's walls: the decision
-            counts, and features "per entry" are not met. "unavailable": the action cannot be
-            chosen there any more; an action that only may go that way is gone as a whole.
+        states: states that nobody can enter any more (a wall where a cell was); on a network, links.
+        passages: pairs of states between which there is no way any more, in either direction; on a network, pairs
+            of links.
+        actions: (state, action) pairs that no longer lead anywhere; on a network, turns (link left, link entered).
+        how: "stay", the default: whoever tries stays where they are, as before a grid's walls: the decision
+            counts, and features "per entry" are not met. "unavailable", the only way on a network: the action
+            cannot be chosen there any more; an action that only may go that way is gone as a whole.
 
     Raises:
         TaskError: unknown labels, nothing that is blocked by them, a start in a blocked state, a
-            state that is left without actions, or an uncertain action whose features "per entry" cannot be told
-            apart (build the changed task anew, with a wall in its maze).
+            state that is left without actions, a goal of a network that no turn leads into any more, or an uncertain
+            action whose features "per entry" cannot be told apart (build the changed task anew, with a wall in its
+            maze).
+        UsageError: "stay" on a network.
 
     Example:
         >>> import humansoft as hs
@@ -51,10 +56,14 @@ def block(
         >>> policy.action_distribution((0, 1)).idxmax()
         'down'
     """
-    if how not in ("stay", "unavailable"):
+    if how not in (None, "stay", "unavailable"):
         raise UsageError(f"block(how={how!r}).{did_you_mean(how, ['stay', 'unavailable'])}")
+    if task.goals is not None:
+        return closed_network(task, states, passages, actions, how)
     parts = task.parts
-    closed = _closed(parts, states, passages, actions)
+    closed = closed_ways(
+        parts.states, parts.actions, (parts.state, parts.action, parts.next_state), (states, passages, actions)
+    )
     with Problems("the blocked task", TaskError) as problems:
         if not closed.any():
             problems.add("nothing is blocked: no action leads that way")
@@ -74,6 +83,8 @@ def link(
 ) -> Task:
     r"""Return the task with a new link: an action that now leads to another state, for sure.
 
+    On a network, :func:`humansoft.add_turns` opens links.
+
     Args:
         task: the task as it was.
         state: where the link starts.
@@ -83,7 +94,7 @@ def link(
             ``next_state`` brings elsewhere, and all others what the action had before.
 
     Raises:
-        TaskError: unknown labels or features, a terminal state, or a value that cannot be known.
+        TaskError: unknown labels or features, a terminal state, a value that cannot be known, or a network.
 
     Example:
         >>> import humansoft as hs
@@ -92,6 +103,8 @@ def link(
         >>> hs.plan(short, {"step": -1.0}, temperature=0.1).action_distribution((0, 0)).idxmax()
         'down'
     """
+    if task.goals is not None:
+        raise TaskError("a new link of a network has turns into it and out of it: add_turns(task, turns)")
     parts, features = task.parts, features or {}
     with Problems("the new link", TaskError) as problems:
         for labels, label in ((parts.states, state), (parts.actions, action), (parts.states, next_state)):
@@ -115,31 +128,6 @@ def link(
         source="the task with a new link",
     )
     return Task.of_parts(changed, task.discount, task.horizon)
-
-
-def _closed(
-    parts: TaskParts,
-    states: Sequence[Hashable],
-    passages: Sequence[tuple[Hashable, Hashable]],
-    actions: Sequence[tuple[Hashable, Hashable]],
-) -> Flags:
-    """[L] true on the transitions that are blocked."""
-    wanted = [(parts.states, label) for label in (*states, *(end for pair in passages for end in pair))]
-    wanted += [pair for s, a in actions for pair in ((parts.states, s), (parts.actions, a))]
-    with Problems("block", TaskError) as problems:
-        for labels, label in dict.fromkeys(wanted):
-            if label not in labels:
-                problems.add(f"unknown {labels.kind} {label!r}.{labels.suggest(label)}")
-    moving = parts.state != parts.next_state
-    closed: Flags = moving & np.isin(parts.next_state, parts.states.encode(states))
-    for pair in passages:
-        one, other = parts.states.encode(pair).tolist()
-        closed |= (parts.state == one) & (parts.next_state == other)
-        closed |= (parts.state == other) & (parts.next_state == one)
-    for s, a in actions:
-        from_there = (parts.state == parts.states.encode([s])[0]) & (parts.action == parts.actions.encode([a])[0])
-        closed |= from_there
-    return closed
 
 
 def _pair(parts: TaskParts) -> Index:

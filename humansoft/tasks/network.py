@@ -10,7 +10,7 @@ from humansoft.codebook import Labels
 from humansoft.errors import Problems, TaskError, did_you_mean, shortlist
 from humansoft.table_files import read_table
 from humansoft.tasks.goals import Goals
-from humansoft.tasks.parts import Index, TaskParts
+from humansoft.tasks.parts import Index, Real, TaskParts
 
 _SUBJECT = "the network"
 
@@ -26,18 +26,35 @@ def network_parts(
 ) -> TaskParts:
     """Turn a table of turns into a task over links; see :meth:`Task.network` for the rules."""
     frame = edges if isinstance(edges, pd.DataFrame) else read_table(Path(edges), TaskError)
-    _check_columns(frame, source, target, features, units or {})
+    check_columns(frame, source, target, features, units or {}, _SUBJECT)
     links = Labels.of("link", [*frame[source].tolist(), *frame[target].tolist()])
     start, end = links.encode(frame[source].tolist()), links.encode(frame[target].tolist())
+    _check_turns(links, start, end)
+    known = {name: (units or {}).get(name, "") for name in features}
+    values = frame[list(features)].to_numpy(dtype=float)
+    return parts_of_turns(links, _targets(links, start, end, goals), start, end, values, known, _SUBJECT)
+
+
+def parts_of_turns(
+    links: Labels, target: Index, start: Index, end: Index, values: Real, units: Mapping[str, str], source: str
+) -> TaskParts:
+    """Return the parts of a network.
+
+    Args:
+        links: labels of the L links.
+        target: [C] code of the link of each goal.
+        start: [E] link that each turn leaves; no turn stands twice.
+        end: [E] link that it enters.
+        values: [E, F] its features.
+        units: unit of each feature by name, in the order of F.
+        source: what was described, for messages.
+    """
     order = np.lexsort((end, start))
     start, end = start[order], end[order]
-    _check_turns(links, start, end)
     slot = np.arange(len(start)) - np.searchsorted(start, start)
-    found = Goals(links, _targets(links, start, end, goals), start, end, slot)
     actions = Labels("action", tuple(f"turn_{k + 1}" for k in range(int(slot.max()) + 1)))
-    values = np.zeros((len(links), len(actions), len(features)))
-    for k, name in enumerate(features):
-        values[start, slot, k] = frame[name].to_numpy(dtype=float)[order]
+    features = np.zeros((len(links), len(actions), len(units)))
+    features[start, slot] = values[order]
     leaving = np.zeros(len(links), dtype=bool)
     leaving[start] = True
     return TaskParts(
@@ -47,18 +64,23 @@ def network_parts(
         action=slot,
         next_state=end,
         probability=np.ones(len(start)),
-        features=values,
+        features=features,
         terminal=~leaving,
-        feature_units={name: (units or {}).get(name, "") for name in features},
-        goals=found,
-        source=_SUBJECT,
+        feature_units=dict(units),
+        goals=Goals(links, target, start, end, slot),
+        source=source,
     )
 
 
-def _check_columns(
-    frame: pd.DataFrame, source: str, target: str, features: Sequence[str], units: Mapping[str, str]
+def check_columns(
+    frame: pd.DataFrame, source: str, target: str, features: Sequence[str], units: Mapping[str, str], subject: str
 ) -> None:
-    with Problems(_SUBJECT, TaskError) as problems:
+    """Refuse a table of turns that cannot be read.
+
+    Raises:
+        TaskError: columns that are missing, empty or not numbers, units of no feature; all at once.
+    """
+    with Problems(subject, TaskError) as problems:
         if frame.empty:
             problems.add("it has no rows")
         for column in dict.fromkeys([source, target, *features]):
@@ -77,9 +99,10 @@ def _check_columns(
 
 
 def _check_turns(links: Labels, start: Index, end: Index) -> None:
-    twice = np.flatnonzero((np.diff(start) == 0) & (np.diff(end) == 0))
+    keys, number = np.unique(start * len(links) + end, return_counts=True)
+    twice = keys[number > 1]
     if len(twice):
-        pairs = [(links.values[start[i]], links.values[end[i]]) for i in twice]
+        pairs = [(links.values[key // len(links)], links.values[key % len(links)]) for key in twice]
         raise TaskError(
             f"{_SUBJECT}: {len(twice)} turns stand twice or more, {shortlist(pairs)}: an action is named by the link "
             "that it enters, so parallel ways need links of their own between them"

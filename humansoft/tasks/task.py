@@ -235,7 +235,7 @@ class Task:
     def parts(self) -> TaskParts:
         """The task as flat lists again: what :meth:`of_parts` was given (not of a network)."""
         if self.goals is not None:
-            raise TaskError("a network cannot be joined, blocked or linked: change its edges and build it again")
+            raise TaskError("a network cannot be joined with others: one network has all goals, goals=...")
         state, action, next_state, probability = self.transitions.to_triples()
         return TaskParts(
             states=self.states,

@@ -226,3 +226,19 @@ def test_episodes_of_a_log_have_the_probability_of_their_paths() -> None:
             alone = hs.path_log_prob(policy, path, row["subject"], transitions=transitions)
             assert row["log_prob"] == pytest.approx(alone, rel=1e-12)
             assert (row["num_decisions"], row["num_unknown"]) == (len(rows), 0)
+
+
+@pytest.mark.parametrize("options", [{"discount": 0.9, "horizon": 3}, {"discount": 0.9}])
+def test_sums_of_features_on_the_ways_that_arrive(options: dict[str, Any]) -> None:
+    """Against all paths, one by one; with a horizon only some of them arrive."""
+    task = hs.Task.grid("S.\nLG", slip=0.2 if "horizon" in options else 0.0, legend={"L": "lava"}, **options)
+    policy = hs.plan(task, {"step": -1.0, "lava": 0.5}, temperature=0.15)
+    paths = hs.likely_paths(policy, (0, 0), most=1_500)
+    paths = paths[paths["ended"]]
+    lava, names = task.features[..., task.feature_names.index("lava")].numpy(), paths["path"]
+    brought = [sum(lava[task.states.encode(path[:-1:2]), task.actions.encode(path[1::2])]) for path in names]
+    arriving = paths["probability"].sum()
+    found = hs.expected_steps(policy, features=["lava", "step"]).set_index("state").loc[[(0, 0)]].iloc[0]
+    assert found["total_lava"] == pytest.approx(paths["probability"] @ brought / arriving, rel=1e-6)
+    assert found["total_step"] == pytest.approx(found["steps"], rel=1e-12)
+    assert found["probability"] == pytest.approx(arriving, rel=1e-6)

@@ -234,3 +234,8 @@ def test_who_knows_of_the_block_takes_the_other_way(route: str, blocked_way: str
     taken = found.policy.action_distribution("fork", "all")
     assert taken[blocked_way] < 1e-3, "twenty steps of waiting cost more than any detour"
     assert torch.isfinite(found.policy.value).all()
+
+
+def test_trips_are_for_networks(anchored: hs.Fit) -> None:
+    with pytest.raises(hs.errors.UsageError, match=r"counterfactual\(initial=...\) is for networks"):
+        hs.counterfactual(anchored, grid(), initial={(0, 0): 1.0})

@@ -188,18 +188,78 @@ def test_what_is_not_for_networks() -> None:
         "leave out solver=": lambda: hs.SoftOptimalModel(task, solver=hs.Newton()),
         "TableReward is not offered": lambda: hs.plan(task, hs.TableReward()),
         "cannot be joined": lambda: hs.Task.union({"a": task}),
-        "change its edges": lambda: hs.block(task, states=[("home", "mid")]),
+        "give the link alone": lambda: hs.block(task, states=[("home", "mid")]),
+        "nothing is blocked: no turn leads that way": lambda: hs.block(task, actions=[("home", "mid")]),
+        "unknown link 'md'. Did you mean 'mid'?": lambda: hs.block(task, passages=[("in", "md")]),
+        "a new link of a network has turns into it and out of it": lambda: hs.link(task, "in", "new", "out"),
+        "add_turns is for networks": lambda: hs.add_turns(hs.Task.grid("S.G\n", discount=0.9), EDGES),
+        "('mid', 'work') are there already: block them first": lambda: hs.add_turns(task, EDGES),
         "columns of the edges": lambda: task.with_features(night=np.zeros((5, 3))),
-        "occupancy() is not offered": lambda: hs.occupancy(policy, initial={("home", "in"): 1.0}),
-        "expected_steps() is not offered": lambda: hs.expected_steps(policy),
-        "likely_paths() is not offered": lambda: hs.likely_paths(policy, ("home", "in")),
-        "counterfactual() is not offered": lambda: hs.counterfactual(fitted, task),
+        "it is no network, they were seen in a network": lambda: hs.counterfactual(
+            fitted, hs.Task.grid("S.G\n", discount=1.0)
+        ),
+        "if nothing has it there, a column of zeros": lambda: hs.counterfactual(
+            fitted, hs.Task.network(EDGES, features=["toll"])
+        ),
+        "unknown (goal, link) ('home', 'ou')": lambda: hs.counterfactual(fitted, task, initial={("home", "ou"): 1.0}),
         "the baseline 'marginal' is not offered": lambda: hs.score(fitted, log, baselines=["marginal"]),
     }
     for sentence, call in refused.items():
         with pytest.raises((ModelError, TaskError)) as caught:
             call()
         assert sentence in str(caught.value)
+
+
+# --- what a policy implies -----------------------------------------------------------------
+
+
+def test_bad_trips_are_all_named() -> None:
+    policy = hs.plan(network(), {"minutes": -1.0}, planner="entropy")
+    with pytest.raises(ModelError) as caught:
+        hs.occupancy(policy, {("hom", "in"): 1.0, ("home", "md"): -2.0, "home": np.nan})
+    message = str(caught.value)
+    for part in (
+        "unknown (goal, link) ('hom', 'in'). Did you mean 'home'?",
+        "unknown (goal, link) ('home', 'md'). Did you mean 'mid'?",
+        "the number of trips of ('home', 'md') is -2.0",
+        "unknown (goal, link) 'home'. Write it as a pair",
+        "the number of trips of 'home' is nan",
+    ):
+        assert part in message
+    asked: dict[str, Callable[[], object]] = {
+        "initial={(goal, link): number of trips}": lambda: hs.occupancy(policy),
+        "there are no trips": lambda: hs.occupancy(policy, {("home", "in"): 0.0}),
+        "goals of the network are 'home', 'work': say which, goal=...": lambda: hs.expected_steps(policy),
+        "there are no goals": lambda: hs.expected_steps(policy, []),
+        "'hom' is no goal of the network. Did you mean 'home'?": lambda: hs.expected_steps(policy, ["hom"]),
+        "the task has no feature 'minuts'. Did you mean 'minutes'?": lambda: hs.expected_steps(
+            policy, "home", features=["minuts"]
+        ),
+        "say where it goes, goal=...": lambda: hs.likely_paths(policy, "in"),
+        "unknown link 'md'. Did you mean 'mid'?": lambda: hs.likely_paths(policy, "md", goal="home"),
+        "it ends on 'mid', which is no goal: say where the trip goes": lambda: hs.path_log_prob(policy, ("in", "mid")),
+        "unknown link 'md' at place 1. Did you mean 'mid'?": lambda: hs.path_log_prob(policy, ("in", "md", "home")),
+    }
+    for sentence, call in asked.items():
+        with pytest.raises(ModelError) as caught:
+            call()
+        assert sentence in str(caught.value)
+
+
+def test_nobody_stays_on_a_closed_link_by_trying() -> None:
+    with pytest.raises(hs.errors.UsageError, match="on a network nobody stays on a link by trying"):
+        hs.block(network(), states=["mid"], how="stay")
+
+
+def test_goals_are_for_networks() -> None:
+    task = hs.Task.grid("S.G\n", discount=0.9)
+    policy = hs.plan(task, {"step": -1.0})
+    for call in (
+        lambda: hs.likely_paths(policy, (0, 0), goal=(0, 2)),
+        lambda: hs.path_log_prob(policy, [(0, 0)], goal=(0, 2)),
+    ):
+        with pytest.raises(hs.errors.UsageError, match="is for networks"):
+            call()
 
 
 # --- pairs of labels -----------------------------------------------------------------------
