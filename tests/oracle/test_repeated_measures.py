@@ -177,17 +177,16 @@ def test_laplace_and_quadrature_agree_where_decisions_are_many() -> None:
 
 
 @pytest.mark.slow
-def test_contrasts_within_and_between_people_cover_the_truth() -> None:
-    """Independent of each other, conditions would give the first interval several times its width."""
-    inside, widths = [], []
-    for seed in range(60):
-        log = met_again(24, 2, seed=100 + seed, between=0.7, within=0.15, effect=0.3, group=0.4, episodes=6)
-        params = population_of(hs.fit(BY_BLOCK, log, method="hierarchical")).params.loc["log_temperature"]
-        ends = params.loc[["block[T.b1]", "group[T.b]"], ["ci_low", "ci_high"]].to_numpy(dtype=float)
-        inside.append((ends[:, 0] <= [0.3, 0.4]) & (ends[:, 1] >= [0.3, 0.4]))
-        widths.append(ends[:, 1] - ends[:, 0])
-    block, group = np.mean(inside, axis=0)
-    assert block >= 0.87
-    assert group >= 0.87
-    by_block, by_group = np.mean(widths, axis=0)
-    assert by_block < 0.5 * by_group
+def test_contrasts_are_those_of_paired_differences_where_decisions_are_many() -> None:
+    """Conditions are compared within people, groups between them: a paired and an unpaired comparison of estimates."""
+    log = met_again(40, 2, seed=8, between=0.6, within=0.2, effect=0.3, group=0.4, episodes=80)
+    alone = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerSubject()), log)
+    own = np.log(alone.temperatures()["temperature"].to_numpy(dtype=float)).reshape(40, 2)
+    change, level = own[:, 1] - own[:, 0], own.mean(axis=1).reshape(20, 2)  # every other person is of group b
+    params = population_of(hs.fit(BY_BLOCK, log, method="hierarchical")).params.loc["log_temperature"]
+    block, group = params.loc["block[T.b1]"], params.loc["group[T.b]"]
+    assert block["estimate"] == pytest.approx(change.mean(), abs=0.02)
+    assert block["std_error"] == pytest.approx(change.std(ddof=1) / np.sqrt(40), rel=0.1)
+    assert group["estimate"] == pytest.approx(np.diff(level.mean(axis=0)).item(), abs=0.05)
+    pooled = np.sqrt(level.var(axis=0, ddof=1).mean() * 2 / 20)
+    assert group["std_error"] == pytest.approx(pooled, rel=0.1)
