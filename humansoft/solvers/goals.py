@@ -113,7 +113,13 @@ def solve_goals(
     Returns:
         The solution; look at its status, nothing is raised.
     """
-    rho = reward / temperature[:, None, None]
+    return solve_scaled(expansion, reward / temperature[:, None, None], temperature)
+
+
+def solve_scaled(
+    expansion: GoalExpansion, rho: Float[Tensor, "R L A"], temperature: Float[Tensor, " R"]
+) -> GoalSolution:
+    """Solve a network for all goals that occur, given the reward over temperature of each row; see above."""
     systems: list[GoalSystem] = []
     status, table = SolveStatus.CONVERGED, rho.detach().numpy()
     for own in expansion.rows:

@@ -1,9 +1,9 @@
 """Policy: an action distribution you can ask and sample."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from humansoft.errors import ModelError, RunError, UsageError
 from humansoft.packing import pack, unpack
 from humansoft.solvers.choosing import ChoiceRule
 from humansoft.solvers.expansion import Expansion
+from humansoft.solvers.goal_expansion import GoalExpansion
 from humansoft.solvers.policy_files import read_policy, write_policy
 from humansoft.solvers.solution import SoftSolution
 from humansoft.solvers.stored_expansion import (
@@ -27,6 +28,7 @@ from humansoft.solvers.stored_expansion import (
     solution_record,
     solution_tensors,
 )
+from humansoft.solvers.stored_goals import goal_record, goal_tensors, goals_of
 from humansoft.tasks.lookup import action_labels
 from humansoft.tasks.storage import task_of, task_record, task_tensors
 from humansoft.tasks.task import Task
@@ -147,7 +149,7 @@ class Policy:
         r"""Save as a new folder of JSON and safetensors; :meth:`load` gives the same policy back.
 
         Raises:
-            RunError: the folder exists and is not empty; a policy in a network.
+            RunError: the folder exists and is not empty.
 
         Example:
             >>> import tempfile
@@ -158,20 +160,19 @@ class Policy:
             >>> bool((again.log_policy == policy.log_policy).all())
             True
         """
-        if self.task.goals is not None:
-            raise RunError(
-                "policies in a network are not saved: their tables, for all goals together, are larger than what they "
-                "come from. Save the fit (humansoft.save) or keep the reward, and plan again"
-            )
         record = {
             "task": task_record(self.task),
             "subjects": pack(self.subjects.values),
             "row": self.row,
-            "solution": solution_record(self.solution),
             "choice": choice_record(self.choice),
         }
-        tensors = task_tensors(self.task) | expansion_tensors(self.expansion) | solution_tensors(self.solution)
-        return write_policy(Path(folder), record, tensors)
+        if isinstance(self.expansion, GoalExpansion):
+            record["solution"] = goal_record(self.expansion, self.solution)
+            tensors = goal_tensors(self.expansion, self.solution)
+        else:
+            record["solution"] = solution_record(self.solution)
+            tensors = expansion_tensors(self.expansion) | solution_tensors(self.solution)
+        return write_policy(Path(folder), record, task_tensors(self.task) | tensors)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -184,14 +185,22 @@ class Policy:
         if "task" not in record:
             raise RunError(f"{folder} holds a policy learned in an environment; load it with EnvironmentPolicy.load")
         task = task_of(record["task"], tensors)
+        expansion, solution = _solved(record["solution"], tensors, task)
         return cls(
             task=task,
             subjects=Labels("subject", unpack(record["subjects"])),
             row=np.array(record["row"], dtype=np.int64),
-            expansion=expansion_of(tensors, task.discount, task.horizon),
-            solution=solution_of(record["solution"], tensors),
+            expansion=expansion,
+            solution=solution,
             choice=choice_of(record["choice"]),
         )
+
+
+def _solved(record: Mapping[str, Any], tensors: Mapping[str, Tensor], task: Task) -> tuple[Expansion, SoftSolution]:
+    """Read what was solved."""
+    if task.goals is not None:
+        return goals_of(record, tensors, task)
+    return expansion_of(tensors, task.discount, task.horizon), solution_of(record, tensors)
 
 
 class HasPolicy(Protocol):

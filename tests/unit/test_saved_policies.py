@@ -42,12 +42,18 @@ def test_a_loaded_policy_is_the_saved_one(name: str, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(hs.occupancy(again), hs.occupancy(policy))
 
 
-def test_a_policy_in_a_network_is_refused(tmp_path: Path) -> None:
-    edges = pd.DataFrame({"from": ["a", "b"], "to": ["b", "c"], "length": [1.0, 1.0]})
-    policy = hs.plan(hs.Task.network(edges, features=["length"], goals=["c"]), {"length": -1.0}, 1.0, planner="entropy")
-    with pytest.raises(hs.errors.RunError, match="in a network are not saved"):
-        policy.save(tmp_path / "policy")
-    assert not (tmp_path / "policy").exists()
+@pytest.mark.parametrize("planner", ["entropy", "kl"])
+def test_a_loaded_policy_in_a_network_is_the_saved_one(planner: str, tmp_path: Path) -> None:
+    edges = pd.DataFrame(
+        {"from": ["a", "a", "b", "b", "d"], "to": ["b", "d", "c", "d", "c"], "length": [1.0, 1.5, 1.0, 0.5, 1.0]}
+    )
+    task = hs.Task.network(edges, features=["length"], goals=["c", "d"])
+    policy = hs.plan(task, {"length": -1.0}, PEOPLE, planner=planner)  # type: ignore[arg-type]
+    again = hs.Policy.load(policy.save(tmp_path / "policy"))
+    np.testing.assert_array_equal(again.log_policy.numpy(), policy.log_policy.numpy())
+    trips = {("c", "a"): 2.0, ("d", "a"): 1.0}
+    pd.testing.assert_frame_equal(hs.occupancy(again, trips), hs.occupancy(policy, trips))
+    assert again.solution.status is policy.solution.status
 
 
 def test_what_was_edited_or_is_something_else_is_refused(tmp_path: Path) -> None:
