@@ -8,15 +8,16 @@ differ in temperature, and in reward weights of their own. Networks have none.
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import torch
 from torch import nn
 
 from humansoft._types import DTYPE
-from humansoft.errors import ModelError, Problems
+from humansoft.errors import ModelError, Problems, did_you_mean
 from humansoft.parameters import Parameter
-from humansoft.solvers.choosing import ChoiceRule
+from humansoft.solvers.choosing import ChoiceRule, Within
 from humansoft.tasks.task import Task
 
 LOG_ODDS = "log odds"
@@ -54,8 +55,9 @@ class Lapse:
 class Stickiness:
     """Whatever was done last is done again (perseveration), or avoided, if negative.
 
-    pi' is proportional to pi * exp(kappa * 1[action = the last action of the same episode]). The first decision of an
-    episode has no action before it (nor has the first one after a cut, of a log that was split by time), and a
+    pi' is proportional to pi * exp(kappa * 1[action = the last action]), of the same episode, or, where episodes are
+    trials of a decision or two, of the same person (``within="subject"``), in the order of the episodes' labels. The
+    first decision has no action before it (nor has the first one after a cut, of a log that was split by time), and a
     missing response keeps the last action that was made. What cannot be chosen now is not favored. Shared by
     everybody. Not planned with: the person does not foresee her habit.
 
@@ -65,12 +67,16 @@ class Stickiness:
 
     Attributes:
         fixed: kappa in log odds, where it is known.
+        within: how far back the last action may lie: in the same "episode", or in any of the same "subject".
     """
 
     fixed: float | None = None
+    within: Within = "episode"
 
     def __post_init__(self) -> None:
-        """Refuse what is no number."""
+        """Refuse what is no number, and an unknown ``within``."""
+        if self.within not in get_args(Within):
+            raise ModelError(f"Stickiness(within={self.within!r}).{did_you_mean(self.within, get_args(Within))}")
         if self.fixed is not None and not math.isfinite(self.fixed):
             raise ModelError(f"Stickiness(fixed={self.fixed}): stickiness is a finite number of log odds")
 
@@ -157,11 +163,12 @@ class ChoiceTerms(nn.Module):
         self.terms = tuple(term for kind in _KINDS for term in given if isinstance(term, kind))
         biased = next((term.actions(task) for term in self.terms if isinstance(term, ActionBias)), ())
         self._labels = tuple(task.actions.values[code] for code in biased)
-        sticky, lapses = (any(isinstance(term, kind) for term in self.terms) for kind in (Stickiness, Lapse))
+        sticks_within = next((term.within for term in self.terms if isinstance(term, Stickiness)), None)
+        lapses = any(isinstance(term, Lapse) for term in self.terms)
         rows = self.parameters_of()
         if rows:
             self.weights = nn.Parameter(torch.tensor([row.start for row in rows], dtype=DTYPE))
-        self._rule = ChoiceRule(torch.zeros(len(rows), dtype=DTYPE), sticky, biased, lapses)
+        self._rule = ChoiceRule(torch.zeros(len(rows), dtype=DTYPE), sticks_within, biased, lapses)
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -174,12 +181,17 @@ class ChoiceTerms(nn.Module):
 
     def rule_at(self, weights: torch.Tensor) -> ChoiceRule:
         """Return how people choose at other parameters."""
-        return ChoiceRule(weights, self._rule.is_sticky, self._rule.biased, self._rule.lapses)
+        return replace(self._rule, weights=weights)
 
     @property
     def is_sticky(self) -> bool:
         """Whether it matters what was done before."""
         return self._rule.is_sticky
+
+    @property
+    def sticks_within(self) -> Within | None:
+        """How far back it matters what was done before: in the same episode, or in any of the same person."""
+        return self._rule.sticks_within
 
     def known(self) -> tuple[ChoiceTerm, ...]:
         """Return the terms as if their present numbers were known."""
@@ -189,7 +201,7 @@ class ChoiceTerms(nn.Module):
         found: list[ChoiceTerm] = []
         for term in self.terms:
             if isinstance(term, Stickiness):
-                found.append(Stickiness(numbers["stickiness"]))
+                found.append(Stickiness(numbers["stickiness"], term.within))
             elif isinstance(term, ActionBias):
                 found.append(ActionBias(term.reference, {label: numbers[f"bias[{label}]"] for label in self._labels}))
             else:

@@ -197,7 +197,7 @@ class SoftOptimalModel(nn.Module):
 
         Missing responses are left out, except by decision, where they keep their place with weight 0.
         """
-        return observed(log, self.task, self.subjects, self.rows_of(log)[0], by, self.choice.is_sticky)
+        return observed(log, self.task, self.subjects, self.rows_of(log)[0], by, self.choice.sticks_within)
 
     def expand(self, row: Index, state: Index) -> Expansion:
         """Lay out the (row, context) pairs that occur, under this model's reference policy."""

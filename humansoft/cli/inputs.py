@@ -27,7 +27,7 @@ Choice = TypeVar("Choice", bound=str)
 RewardKind = Literal["linear", "state", "state_action"]
 TemperatureKind = Literal["fixed", "shared", "per_subject", "per_group"]
 
-ChoiceKind = Literal["lapse", "stickiness", "action_bias"]
+ChoiceKind = Literal["lapse", "stickiness", "stickiness_within_subject", "action_bias"]
 
 NOTHING = "none"
 """What stands for "there is no such column" on the command line."""
@@ -39,7 +39,7 @@ _ROLES = (
 _LISTS = ("state", "next_state", "conditions")
 _REWARDS: tuple[RewardKind, ...] = ("linear", "state", "state_action")
 _TEMPERATURES: tuple[TemperatureKind, ...] = ("fixed", "shared", "per_subject", "per_group")
-_CHOICES: tuple[ChoiceKind, ...] = ("lapse", "stickiness", "action_bias")
+_CHOICES: tuple[ChoiceKind, ...] = ("lapse", "stickiness", "stickiness_within_subject", "action_bias")
 _MAY_LACK = ("subject", "episode", "step")
 
 
@@ -245,7 +245,12 @@ def _choice(options: ModelOptions) -> list[ChoiceTerm]:
         value = assignments("--choice", [text])[name] if equals else None
         if kind == "action_bias" and equals:
             raise UsageError("--choice action_bias takes no number: every action has a bias of its own")
-        terms.append(Lapse(value) if kind == "lapse" else Stickiness(value) if kind == "stickiness" else ActionBias())
+        if kind == "lapse":
+            terms.append(Lapse(value))
+        elif kind == "action_bias":
+            terms.append(ActionBias())
+        else:
+            terms.append(Stickiness(value, "episode" if kind == "stickiness" else "subject"))
     return terms
 
 

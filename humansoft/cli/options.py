@@ -114,7 +114,11 @@ class ModelOptions:
     planner: Planner = "kl"
     choice: Annotated[
         list[str] | None,
-        _model("TERMS", "Habits and slips: lapse, stickiness, action_bias, with commas; a known number as lapse=0.05."),
+        _model(
+            "TERMS",
+            "Habits and slips, with commas: lapse, stickiness, stickiness_within_subject (from one episode to the "
+            "next), action_bias; a known number as lapse=0.05.",
+        ),
     ] = None
 
 

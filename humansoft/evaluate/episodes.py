@@ -53,8 +53,10 @@ def episode_log_probs(policy: Policy, log: BehaviorLog, *, transitions: bool = T
     person = policy.subjects.encode(log.codebook.subjects.values)[log.subject]
     state, action, following = aligned.state[acted], aligned.action[acted], aligned.next_state[acted]
     logs = np.zeros(len(log))
-    sticky = policy.choice is not None and policy.choice.is_sticky
-    before = previous_actions(log, policy.task, aligned.state, aligned.action)[acted] if sticky else None
+    before = None
+    if policy.choice is not None and policy.choice.sticks_within is not None:
+        within = policy.choice.sticks_within
+        before = previous_actions(log, policy.task, aligned.state, aligned.action, within)[acted]
     chosen = policy.log_prob(person[acted], state, log.time[acted], before)
     logs[acted] = chosen[np.arange(len(acted)), action]
     unknown = ~log.responded & ~aligned.in_terminal

@@ -103,8 +103,7 @@ def simulate(
         limit = np.full_like(limit, max_steps)
     if policy.task.horizon is not None:
         limit = np.minimum(limit, policy.task.horizon)
-    table = _roll(policy, subject, state, limit, generator)
-    return _as_log(table, policy, columns)
+    return _as_log(_rolled(policy, subject, state, limit, generator), policy, columns)
 
 
 def _refuse_impossible(source: Any, episodes: Any, seed: Any, max_steps: Any) -> None:  # noqa: ANN401
@@ -157,11 +156,29 @@ def _task_starts(policy: Policy, episodes: int, generator: np.random.Generator) 
     )
 
 
-def _roll(policy: Policy, subject: Index, state: Index, limit: Index, generator: np.random.Generator) -> pd.DataFrame:
-    """Step all episodes at once until each has ended or reached its limit."""
+def _rolled(policy: Policy, subject: Index, state: Index, limit: Index, generator: np.random.Generator) -> pd.DataFrame:
+    """Step all episodes at once, or one of each person after the other where habits last longer than an episode."""
+    made = np.full(len(subject), NONE)
+    if policy.choice is None or policy.choice.sticks_within != "subject":
+        return _roll(policy, subject, state, limit, made, generator)
+    number = pd.Series(subject).groupby(subject).cumcount().to_numpy()
+    last, tables = np.full(len(policy.subjects), NONE), []
+    for place in range(int(number.max(initial=-1)) + 1):
+        own = np.flatnonzero(number == place)
+        made = last[subject[own]]
+        table = _roll(policy, subject[own], state[own], limit[own], made, generator)
+        tables.append(table.assign(episode=own[table["episode"]]))
+        last[subject[own]] = made
+    return pd.concat(tables, ignore_index=True)
+
+
+def _roll(
+    policy: Policy, subject: Index, state: Index, limit: Index, made: Index, generator: np.random.Generator
+) -> pd.DataFrame:
+    """Step all episodes at once until each has ended or reached its limit; ``made`` before is replaced by the last."""
     task = policy.task
     alive = np.flatnonzero(~is_terminal(task, state))
-    current, made = state.copy(), np.full(len(state), NONE)
+    current = state.copy()
     rows = []
     step = 0
     while len(alive):

@@ -13,8 +13,6 @@ from humansoft.rewards.known import KnownReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.rewards.table import TableReward
 
-_TERMS = {kind.__name__: kind for kind in (Lapse, Stickiness)}
-
 
 def reward_record(reward: AbstractReward) -> dict[str, Any]:
     """Write a reward down.
@@ -58,11 +56,14 @@ def choice_record(term: ChoiceTerm) -> dict[str, Any]:
     if isinstance(term, ActionBias):
         fixed = [[pack(label), float(value)] for label, value in term.fixed.items()]
         return {"kind": "ActionBias", "reference": pack(term.reference), "fixed": fixed}
-    return {"kind": type(term).__name__, "fixed": None if term.fixed is None else float(term.fixed)}
+    found = {"kind": type(term).__name__, "fixed": None if term.fixed is None else float(term.fixed)}
+    return {**found, "within": term.within} if isinstance(term, Stickiness) else found
 
 
 def choice_of(record: Mapping[str, Any]) -> ChoiceTerm:
     """Read it back."""
     if record["kind"] == "ActionBias":
         return ActionBias(unpack(record["reference"]), {unpack(label): value for label, value in record["fixed"]})
-    return _TERMS[record["kind"]](record["fixed"])
+    if record["kind"] == "Stickiness":
+        return Stickiness(record["fixed"], record["within"])
+    return Lapse(record["fixed"])

@@ -14,7 +14,7 @@ lambda = logit(epsilon) and any other parameter x,
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from torch.nn.functional import logsigmoid
 from humansoft._types import NONE
 
 Index = npt.NDArray[np.int64]
+
+Within = Literal["episode", "subject"]
+"""How far back the last action of a habit may lie: in the same episode, or in any of the same person."""
 
 
 class Chosen(NamedTuple):
@@ -58,15 +61,21 @@ class ChoiceRule:
     Attributes:
         weights: [K] stickiness if there is any, a bias for each of ``biased``, the logit of the lapse if there is one;
             [N, K] where they are those of each decision.
-        is_sticky: whether the action made before is favored.
+        sticks_within: whether the action made before is favored, in the same "episode", or in any of the same
+            "subject"; ``None``: it is not.
         biased: codes of the actions that have a bias of their own.
         lapses: whether people lapse.
     """
 
     weights: Float[Tensor, "*#N K"]
-    is_sticky: bool
+    sticks_within: Within | None
     biased: tuple[int, ...]
     lapses: bool
+
+    @property
+    def is_sticky(self) -> bool:
+        """Whether the action made before is favored."""
+        return self.sticks_within is not None
 
     @property
     def num_tilts(self) -> int:

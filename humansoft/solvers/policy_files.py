@@ -13,7 +13,7 @@ from humansoft.errors import Problems, RunError
 from humansoft.packing import checksum_of, checksum_of_file
 from humansoft.placing import placed
 
-FORMAT = 3
+FORMAT = 4
 _TENSORS, _RECORD = "tensors.safetensors", "policy.json"
 
 

@@ -60,7 +60,7 @@ def choice_record(rule: ChoiceRule | None) -> dict[str, Any] | None:
     if rule is None:
         return None
     weights = rule.weights.tolist()
-    return {"weights": weights, "is_sticky": rule.is_sticky, "biased": list(rule.biased), "lapses": rule.lapses}
+    return {"weights": weights, "sticks_within": rule.sticks_within, "biased": list(rule.biased), "lapses": rule.lapses}
 
 
 def choice_of(record: Mapping[str, Any] | None) -> ChoiceRule | None:
@@ -68,4 +68,4 @@ def choice_of(record: Mapping[str, Any] | None) -> ChoiceRule | None:
     if record is None:
         return None
     weights = torch.tensor(record["weights"], dtype=torch.float64)
-    return ChoiceRule(weights, record["is_sticky"], tuple(record["biased"]), record["lapses"])
+    return ChoiceRule(weights, record["sticks_within"], tuple(record["biased"]), record["lapses"])

@@ -82,10 +82,11 @@ class Case:
         names = [row.name for row in self.likelihood.model.table.rows]
         value = {name: points[:, names.index(name)] for name in names if name != "log_temperature"}
         planned, rows = self.planned(points), []
-        episode, last = None, None
+        whole, last = None, None
         for row in self.log.frame.itertuples():
-            if row.episode != episode:
-                episode, last = row.episode, None
+            mine = row.subject if self.model.choice.sticks_within == "subject" else row.episode
+            if mine != whole:
+                whole, last = mine, None
             time = row.step if self.horizon is not None else 0
             logs = planned[PEOPLE.index(row.subject)][:, time, row.state]
             weight = np.where(self.world.available[row.state], np.exp(logs), 0.0)
@@ -158,6 +159,7 @@ CASES = {
     "biases alone, one known": make_case([hs.ActionBias("a2", {"a0": 0.7})], temperature=hs.Fixed(0.8)),
     "some known": make_case([hs.Lapse(0.1), hs.Stickiness(), hs.ActionBias(fixed={"a1": -0.4})]),
     "stickiness known": make_case([hs.Lapse(), hs.Stickiness(1.3)], temperature=hs.Fixed(1.0)),
+    "stickiness from episode to episode": make_case([hs.Lapse(), hs.Stickiness(within="subject")]),
     "all, own rewards": make_case(reward=hs.LinearReward(shared=False)),
     "all, horizon": make_case(horizon=4),
     "a reward that is not linear": make_case(reward=Bent(), temperature=hs.Shared()),
@@ -239,6 +241,28 @@ def test_a_path_remembers_what_was_done() -> None:
     fresh = policy.action_distribution((0, 1))
     sticky = policy.action_distribution((0, 1), previous="right")
     assert sticky["right"] / sticky["up"] == pytest.approx(fresh["right"] / fresh["up"] * np.exp(0.8))
+
+
+def test_habits_that_last_longer_than_an_episode_are_simulated_and_found_again() -> None:
+    """Trials of one decision: within an episode there is nothing to repeat."""
+    edges = [{"state": "s", "action": side, "next_state": "end", "right": float(side == "r")} for side in "lr"]
+    task = hs.Task.table(pd.DataFrame(edges), features=["right"], terminal=["end"], discount=0.9)
+    habit = hs.Stickiness(1.5, within="subject")
+    policy = hs.plan(task, {"right": 0.4}, {"ann": 1.0, "bob": 1.0}, choice=habit)
+    log = hs.simulate(policy, 4_000, seed=1, max_steps=1)
+    done = log.to_dataframe().groupby("subject")["action"]
+    again = (done.shift() == log.to_dataframe()["action"]).mean()
+    # Of two options with odds exp(.4) that are multiplied by exp(1.5) where they repeat: a chain of two states.
+    stay = [1 / (1 + np.exp(side * 0.4 - 1.5)) for side in (-1, 1)]  # right after right, left after left
+    share = (1 - stay[1]) / (2 - stay[0] - stay[1])
+    assert again == pytest.approx(share * stay[0] + (1 - share) * stay[1], abs=0.015)
+    model = hs.SoftOptimalModel(task, temperature=hs.Fixed(1.0), choice=hs.Stickiness(within="subject"))
+    fit = hs.fit(model, log)
+    found = fit.params.loc[("stickiness", "all")]
+    assert found["ci_low"] < 1.5 < found["ci_high"]
+    assert found["std_error"] < 0.06
+    with pytest.raises(hs.errors.ModelError, match=r"Stickiness\(within='person'\)"):
+        hs.Stickiness(within="person")  # type: ignore[arg-type]
 
 
 def test_terms_that_do_nothing_leave_the_likelihood_as_it_is() -> None:

@@ -18,7 +18,7 @@ STEP = {"step": -1.0}
 
 
 PEOPLE = {"ann": 0.3, "b": 1.5}
-SLIPS = ChoiceRule(torch.tensor([0.7, -2.0], dtype=torch.float64), is_sticky=False, biased=(1,), lapses=True)
+SLIPS = ChoiceRule(torch.tensor([0.7, -2.0], dtype=torch.float64), sticks_within=None, biased=(1,), lapses=True)
 POLICIES = {
     "people": lambda: hs.plan(GRID, STEP, PEOPLE),
     "horizon": lambda: hs.plan(hs.Task.grid("S.G\n...", discount=1.0, horizon=4), STEP, PEOPLE, planner="entropy"),
