@@ -93,11 +93,15 @@ class PopulationObjective(Objective):
         return self._latest[1]
 
     def _differences(self, full: Real) -> Real:
-        found = np.zeros((len(full), len(full)))
+        found: Real = -self.informations(full).sum(axis=0)
+        return found
+
+    def informations(self, full: Real) -> Real:
+        """Return minus the second derivatives of each person's part [B, P, P], by central differences of the scores."""
+        found = np.zeros((self.mixed.num_people, len(full), len(full)))
         for place, step in small_steps(self.table, self.table.free):
-            ahead, behind = self.scores(full + step).sum(axis=0), self.scores(full - step).sum(axis=0)
-            found[place] = (ahead - behind) / (2 * step[place])
-        return (found + found.T) / 2
+            found[:, place] = (self.scores(full - step) - self.scores(full + step)) / (2 * step[place])
+        return (found + found.swapaxes(1, 2)) / 2
 
     def _by_parameter(self, full: Real, deviation: Real, chance: Real, scores: Scores) -> Real:
         """Return the mean derivatives [B, P] of what each person adds, over deviations with a chance [B, Q]."""
