@@ -19,11 +19,11 @@ def log_evidence(fits: Mapping[str, Fit], log: BehaviorLog | None = None) -> pd.
     """Return the log evidence of each person for each model.
 
     Of fits with a population, it is the log marginal likelihood of the person under the population of all others,
-    log p(y_i | theta_-i): the predictive densities of Geisser and Eddy (1979, JASA 74), which stand for the evidence
-    there. At the population that has seen the person, a model with more parameters of the population (covariates that
-    explain nothing, spreads) would be the better one for nearly everybody. For maximum-likelihood fits, in which
-    each person has parameters that nobody else tells, the evidence is approximated by Schwarz's criterion, person by
-    person,
+    log p(y_i | theta_-i), or of draws from a posterior, averaged over those given all others: the predictive densities
+    of Geisser and Eddy (1979, JASA 74), which stand for the evidence there. At the population that has seen the person,
+    a model with more parameters of the population (covariates that explain nothing, spreads) would be the better one
+    for nearly everybody. For maximum-likelihood fits, in which each person has parameters that nobody else tells, the
+    evidence is approximated by Schwarz's criterion, person by person,
 
         log-likelihood - (own parameters / 2) log(own decisions) - share of what is common,
 

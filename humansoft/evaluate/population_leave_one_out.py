@@ -13,11 +13,14 @@ likelihoods. With person i's score g_i and information U_i, and H the sum of all
 
 one Newton step, exact for quadratic likelihoods; its first order is the infinitesimal jackknife. The integral is then
 solved anew there, and the slope of the others' likelihood tells the next step: what it would change in the integral, to
-first order, is added. Where that is more than .01 nats, the step is taken, up to three times. The others are fitted
+first order, is added. Where that is more than .005 nats, the step is taken, up to three times. The others are fitted
 alone, as any population is, where this does not settle; where the person alone knows more than .3 of some direction
 (the largest eigenvalue of H^-1 U_i, the leverage); and where a spread that is 0 (or a lapse that people do without) is
 better at another value for the others. If nothing settles, or something runs away that did not before, the person is
 marked: "refit".
+
+Laplace-EM ends where its own equations hold, and not where its likelihood is largest: for g_i and U_i it has what each
+person adds to these (:class:`humansoft.fit.marginal.LaplaceEquations`).
 """
 
 from dataclasses import dataclass, replace
@@ -38,6 +41,7 @@ from humansoft.fit.boundary import FLAT, NEVER
 from humansoft.fit.hierarchical import NODES, collapsed
 from humansoft.fit.known_population import as_known, at_parameters, likelihood_like
 from humansoft.fit.likelihood import AbstractLikelihood
+from humansoft.fit.marginal import LaplaceEquations
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Integration, Population
 from humansoft.fit.population_lapse import by_person_at
@@ -50,7 +54,7 @@ from humansoft.threads import one_thread
 Real = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_MOST_CHANGE = 0.01  # nats by which another step may change a person's score
+_MOST_CHANGE = 0.005  # nats by which another step may change a person's score
 _MORE_STEPS = 3  # with the same curvature, before the others are fitted anew
 _LARGEST_LEAP = 3.0  # of a parameter in units in which it matters: from further off, fits start anew
 _UNTOLD = 1e-4  # information about a log temperature or log spread: a standard error of 100 natural logs
@@ -134,6 +138,8 @@ class _Everybody:
         mixed = best.objective.mixed
         held = collapsed(mixed, best.full) | (mixed.table.is_lapse & mixed.table.free & (best.full <= NEVER))
         objective = replace(best.objective, mixed=mixed.holding(held, best.full))
+        if population.integration == "laplace":  # whose estimates solve other equations
+            objective = LaplaceEquations(objective.profiles, objective.mixed, objective.decisions)
         return cls(anew, replace(best, objective=objective), population.integration)
 
     def without(self, number: int) -> Left:

@@ -233,3 +233,23 @@ class LaplaceLikelihood(PopulationObjective):
             before = None if self._found is None or self._found[1] is None else self._found[1].mean
             self._found = (key, modes(self.profiles, self.mixed, full, before))
         return self._found[1]
+
+
+@dataclass(eq=False)
+class LaplaceEquations(LaplaceLikelihood):
+    """The same likelihood with the scores that Laplace-EM sets to 0: posteriors are taken for Gaussian.
+
+    These are not the slope of the likelihood, so that where EM ends is not where the likelihood is largest.
+    """
+
+    def scores(self, full: Real) -> Real:
+        """Return each person's scores [B, P], expected where the person is by the Gaussian."""
+        found = self.posterior(full)
+        assert found is not None, "scores are asked for at feasible parameters only"
+        shared, mixed = self.mixed.split(full)[0], self.mixed
+        points, chance = found.sigma_points()
+        around = self.profiles.scores(shared, mixed.own(full, points))
+        middle = self.profiles.scores(shared, mixed.own(full, found.mean[:, None])).own
+        # At the mode, the slope by one's own parameters is what the density of deviations pulls with.
+        pulled = Scores(around.shared, np.broadcast_to(middle, around.own.shape))
+        return self._by_parameter(full, points, chance, pulled)
