@@ -82,7 +82,7 @@ def test_where_the_laplace_em_of_the_others_ends_is_not_where_its_likelihood_is_
 def test_what_people_share_is_learned_from_the_others_too() -> None:
     """Free rewards, whose scale the mean temperature sets, and a lapse that nobody needs."""
     log = choices_of_people(6, 30, seed=6, sd=0.6)
-    relative = hs.SoftOptimalModel(CORRIDOR, hs.LinearReward(["step", "lava"]), hs.PerSubject())
+    relative = hs.SoftOptimalModel(CORRIDOR, hs.LinearReward(["step"]), hs.PerSubject())
     slips = hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerSubject(), choice=[hs.Lapse()])
     for model in (relative, slips):
         table = leave_one_out(hs.fit(model, log, method="hierarchical"))
