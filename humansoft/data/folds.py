@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from humansoft.data.log import BehaviorLog
+from humansoft.data.parts import person_codes
 from humansoft.data.splits import SplitBy
 from humansoft.errors import LogError, UsageError, did_you_mean
 
@@ -18,9 +19,9 @@ def folds_of(log: BehaviorLog, by: SplitBy, folds: int, seed: int | None) -> Ite
 
     Args:
         log: the decisions.
-        by: "subject" deals whole people out to folds, "episode" whole episodes within every person; "time" cuts
-            every episode into folds + 1 blocks and holds each but the first out in turn, to be predicted
-            from the blocks before it.
+        by: "subject" deals whole people out to folds (in all their conditions), "episode" whole episodes within every
+            person; "time" cuts every episode into folds + 1 blocks and holds each but the first out in turn, to be
+            predicted from the blocks before it.
         folds: number of folds.
         seed: needed for "subject" and "episode", which are dealt out at random.
 
@@ -46,9 +47,9 @@ def folds_of(log: BehaviorLog, by: SplitBy, folds: int, seed: int | None) -> Ite
 
 
 def _of_subjects(log: BehaviorLog, folds: int, generator: np.random.Generator) -> Index:
-    people, person = np.unique(log.subject, return_inverse=True)
+    people, person = np.unique(person_codes(log), return_inverse=True)
     if len(people) < folds:
-        raise LogError(f"{len(people)} subjects cannot be dealt out to {folds} folds: ask for fewer, or by episode")
+        raise LogError(f"{len(people)} people cannot be dealt out to {folds} folds: ask for fewer, or by episode")
     dealt: Index = generator.permutation(len(people)) % folds
     return dealt[person]
 

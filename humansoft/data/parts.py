@@ -1,6 +1,6 @@
 """Parts of people: sessions, conditions or halves, each as a subject of its own."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +52,7 @@ def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
     if len(set(names)) < len(names):
         raise LogError(f"subjects and values of {column!r} with a '/' in them give two people one name; rename them")
     table = log.participants.reindex([person for person, _ in pairs]).set_axis(names)
-    before: dict[Any, Any] = persons_of(log)
+    before: dict[Any, Any] = persons_of(log.participants, log.subjects)
     table["person"] = [before[person] for person, _ in pairs]
     table[column] = [condition for _, condition in pairs]
     table.index.name = log.columns.subject
@@ -68,13 +68,21 @@ def by_conditions(log: BehaviorLog, columns: Sequence[str]) -> BehaviorLog:
     return log
 
 
-def persons_of(log: BehaviorLog) -> dict[Hashable, Hashable]:
+def persons_of(participants: pd.DataFrame, subjects: Iterable[Hashable]) -> dict[Hashable, Hashable]:
     """Return who each subject is: the person where the subject is one in one condition, else the subject."""
-    known = log.participants.get("person", pd.Series(dtype=object)).to_dict()
+    known = participants.get("person", pd.Series(dtype=object)).to_dict()
     return {
         subject: known[subject] if subject in known and str(subject).startswith(f"{known[subject]}/") else subject
-        for subject in log.subjects
+        for subject in subjects
     }
+
+
+def person_codes(log: BehaviorLog) -> Index:
+    """Return a code of the person who made each decision [N]: conditions of one person have the same."""
+    people = list(persons_of(log.participants, log.codebook.subjects.values).values())
+    code, _ = pd.factorize(pd.Series(people, dtype=object))
+    found: Index = code[log.subject].astype(np.int64)
+    return found
 
 
 def condition_of(log: BehaviorLog, column: str) -> tuple[Labels, Index]:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from humansoft.data.log import BehaviorLog
+from humansoft.data.parts import person_codes
 from humansoft.errors import LogError, UsageError, did_you_mean
 
 SplitBy = Literal["subject", "episode", "time"]
@@ -19,7 +20,7 @@ def split(
 
     Args:
         log: the decisions.
-        by: "subject" holds out whole people, "episode" whole episodes within every person,
+        by: "subject" holds out whole people (in all their conditions), "episode" whole episodes within every person,
             "time" the last decisions of every episode.
         fraction: share to hold out, in (0, 1).
         seed: needed for "subject" and "episode", which draw at random; same seed, same split.
@@ -69,12 +70,13 @@ def _whole_subjects(log: BehaviorLog, fraction: float, seed: int) -> Mask:
     # scikit-learn takes a second to import: only when a split needs it.
     from sklearn.model_selection import GroupShuffleSplit
 
-    people = len(log.subjects)
+    person = person_codes(log)
+    people = len(np.unique(person))
     if people < 2:
-        raise LogError("only one subject: there is nobody to hold out; split by episode or time")
+        raise LogError("only one person: there is nobody to hold out; split by episode or time")
     count = int(np.clip(round(fraction * people), 1, people - 1))
     splitter = GroupShuffleSplit(n_splits=1, test_size=count, random_state=seed)
-    _, test = next(splitter.split(np.zeros((len(log), 1)), groups=log.subject))
+    _, test = next(splitter.split(np.zeros((len(log), 1)), groups=person))
     return np.isin(np.arange(len(log)), test)
 
 

@@ -14,9 +14,10 @@ eigenvalue of U C, its leverage), or where likelihoods bend: with a cubic term T
 off by T / 2, and T is told by how far the unit's own likelihood misses what its slope and curvature promise, over its
 share of the data. The fit without such a unit is found by Newton's method; where that does not settle, or runs to a
 boundary, the unit is marked: "refit".
-"""
 
-from dataclasses import dataclass
+Where people come from a population, a person is scored with own parameters integrated out
+(:mod:`humansoft.evaluate.population_leave_one_out`); of draws from a posterior, by importance sampling.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,9 @@ import torch
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import NotAvailableError, UsageError
 from humansoft.evaluate.fitted_decisions import UnitName, Units, units_of
+from humansoft.evaluate.left_out import MOST_LEVERAGE, REFIT, REFITTED, Left, table_of
+from humansoft.evaluate.population_leave_one_out import leave_people_out
+from humansoft.evaluate.posterior_leave_one_out import leave_one_out_of_posterior, posterior_of
 from humansoft.fit.arrow import BlockCovariance, inverse
 from humansoft.fit.boundary import find_boundary
 from humansoft.fit.interpolated_likelihood import likelihood_of
@@ -35,10 +39,7 @@ from humansoft.fit.result import Fit, FitStatus
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
-REFIT = "refit"
-"""How a unit is marked whose score cannot be trusted without fitting the others alone."""
-
-_MOST_LEVERAGE, _MOST_BEND = 0.3, 0.005  # a share; nats, of each unit: they add up
+_MOST_BEND = 0.005  # nats, of each unit: they add up
 _MOST_STEPS, _MOST_HALVINGS, _DECREMENT = 30, 12, 1e-8
 
 
@@ -47,29 +48,28 @@ def leave_one_out(fit: Fit, unit: UnitName = "subject", log: BehaviorLog | None 
 
     Returns:
         One row a unit: num_decisions, log_likelihood (with it), log_predictive (without it), leverage, and
-        mark: "", "refitted" (found by fitting the others) or "refit" (nothing settled: not to be trusted).
+        mark: "", "refitted" (found by fitting the others) or "refit" (nothing settled: not to be trusted). Of people
+        from a population, both are marginal likelihoods; of draws from a posterior, log_predictive, pareto_k and mark.
 
     Raises:
         UsageError: leaving a unit out leaves nothing to predict it from, with the way out.
     """
+    posterior = posterior_of(fit)
+    if posterior is not None:
+        return leave_one_out_of_posterior(posterior, unit)
+    if fit.population is not None and unit == "subject":
+        return leave_people_out(fit, log)
     _require_defined(fit, unit)
     units = units_of(fit, unit, log)
     before = units.log_likelihood()
-    table = pd.DataFrame(
-        {"num_decisions": units.num_decisions(), "log_likelihood": before, "log_predictive": before},
-        index=units.index,
-    )
-    table["leverage"], table["mark"] = 0.0, ""
+    found = None
     if fit.model.table.num_free:
-        found = [_without(units, _covariance(fit), number) for number in range(len(table))]
-        table["log_predictive"] = [one.log_predictive for one in found]
-        table["leverage"] = [one.leverage for one in found]
-        table["mark"] = [one.mark for one in found]
-    return table
+        found = [_without(units, _covariance(fit), number) for number in range(len(before))]
+    return table_of(units.index, units.num_decisions(), before, found)
 
 
 def _require_defined(fit: Fit, unit: UnitName) -> None:
-    if getattr(fit, "population", None) is not None:
+    if fit.population is not None:
         raise UsageError(
             "a hierarchical fit pulls people towards the population: its estimates are no maximum of the likelihood, "
             "from which one could step to those without a unit. Compare by unit='subject', or by cross_validation"
@@ -96,16 +96,7 @@ def _covariance(fit: Fit) -> BlockCovariance:
         ) from None
 
 
-@dataclass(frozen=True)
-class _Left:
-    """A unit that was left out."""
-
-    log_predictive: float
-    leverage: float
-    mark: str
-
-
-def _without(units: Units, covariance: BlockCovariance, number: int) -> _Left:
+def _without(units: Units, covariance: BlockCovariance, number: int) -> Left:
     """Leave one unit out."""
     whole, full = units.likelihood, units.likelihood.start()
     inside = units.unit == number
@@ -126,12 +117,12 @@ def _without(units: Units, covariance: BlockCovariance, number: int) -> _Left:
         predicted = part.value(torch.from_numpy(full.numpy() + change))
         promised = part.value(full) + gradient @ change[moved] - change[moved] @ information @ change[moved] / 2
         bend = 3.0 * abs(predicted - promised) * whole.observations.weight.sum() / part.observations.weight.sum()
-        if leverage <= _MOST_LEVERAGE and bend <= _MOST_BEND:
-            return _Left(predicted, leverage, "")
+        if leverage <= MOST_LEVERAGE and bend <= _MOST_BEND:
+            return Left(predicted, leverage, "")
     settled = _settled(likelihood_of(whole.model, whole.observations.select(~inside)), full.numpy())
     if settled is None:
-        return _Left(predicted, leverage, REFIT)
-    return _Left(part.value(torch.from_numpy(settled)), leverage, "refitted")
+        return Left(predicted, leverage, REFIT)
+    return Left(part.value(torch.from_numpy(settled)), leverage, REFITTED)
 
 
 def _settled(rest: AbstractLikelihood, full: Real) -> Real | None:

@@ -9,6 +9,7 @@ import pandas as pd
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import UsageError, shortlist
 from humansoft.evaluate.fitted_decisions import require_same_decisions, units_of
+from humansoft.evaluate.leave_one_out import leave_one_out
 from humansoft.fit.result import Fit
 
 Real = npt.NDArray[np.float64]
@@ -17,15 +18,19 @@ Real = npt.NDArray[np.float64]
 def log_evidence(fits: Mapping[str, Fit], log: BehaviorLog | None = None) -> pd.DataFrame:
     """Return the log evidence of each person for each model.
 
-    Hierarchical fits know it: the marginal log-likelihood over the population. For maximum-likelihood fits it is
-    approximated by Schwarz's criterion, person by person,
+    Of fits with a population, it is the log marginal likelihood of the person under the population of all others,
+    log p(y_i | theta_-i), or of draws from a posterior, averaged over those given all others: the predictive densities
+    of Geisser and Eddy (1979, JASA 74), which stand for the evidence there. At the population that has seen the person,
+    a model with more parameters of the population (covariates that explain nothing, spreads) would be the better one
+    for nearly everybody. For maximum-likelihood fits, in which each person has parameters that nobody else tells, the
+    evidence is approximated by Schwarz's criterion, person by person,
 
         log-likelihood - (own parameters / 2) log(own decisions) - share of what is common,
 
     where the penalty of parameters that people share, (number / 2) log(all decisions), is split by decisions.
     (Laplace's approximation would need priors: under flat ones its value depends on units of parameters.) Shared
     parameters are learned from everybody, so that people's evidences are independent only as far as these are well
-    known. ``attrs["kind"]`` of the result says which was used: "marginal_likelihood" or "schwarz".
+    known. ``attrs["kind"]`` of the result says which was used: "leave_one_out" or "schwarz".
 
     Args:
         fits: name -> fit, all of the same decisions.
@@ -47,25 +52,40 @@ def log_evidence(fits: Mapping[str, Fit], log: BehaviorLog | None = None) -> pd.
         (16, 2)
     """
     require_same_decisions(fits)
-    marginal = {name: marginal_log_likelihood(fit) for name, fit in fits.items()}
-    plain = [name for name, found in marginal.items() if found is None]
+    if have_populations(fits):
+        return predicted_evidence({name: leave_one_out(fit, "subject", log) for name, fit in fits.items()})
+    return schwarz_evidence(fits, log)
+
+
+def have_populations(fits: Mapping[str, Fit]) -> bool:
+    """Say whether people of all fits come from a population.
+
+    Raises:
+        UsageError: of some, but not of all.
+    """
+    plain = [name for name, fit in fits.items() if fit.population is None]
     if plain and len(plain) < len(fits):
         raise UsageError(
             f"{shortlist(plain)} have no population, the others do: a marginal likelihood and Schwarz's criterion are "
             "not on one scale. Fit all of them with method='hierarchical', or none"
         )
-    kind = "schwarz" if plain else "marginal_likelihood"
-    table = pd.DataFrame({name: schwarz(fit, log) if plain else marginal[name] for name, fit in fits.items()})
-    if table.isna().any(axis=None):  # pragma: no cover - the same decisions are of the same people
-        raise UsageError("the models know different people")
+    return not plain
+
+
+def predicted_evidence(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return how well each person [rows] is predicted from the others, by model, from tables of leave-one-out."""
+    return _by_person({name: table["log_predictive"] for name, table in found.items()}, "leave_one_out")
+
+
+def schwarz_evidence(fits: Mapping[str, Fit], log: BehaviorLog | None) -> pd.DataFrame:
+    """Return each person's [rows] Schwarz criterion for each model."""
+    return _by_person({name: schwarz(fit, log) for name, fit in fits.items()}, "schwarz")
+
+
+def _by_person(values: "Mapping[str, pd.Series[float]]", kind: str) -> pd.DataFrame:
+    table = pd.DataFrame(values).rename_axis("subject")
     table.attrs["kind"] = kind
-    return table.rename_axis("subject")
-
-
-def marginal_log_likelihood(fit: Fit) -> "pd.Series[float] | None":
-    """Return the marginal log-likelihood of each person over a fitted population, where there is one."""
-    evidence = getattr(getattr(fit, "population", None), "evidence", None)
-    return evidence if isinstance(evidence, pd.Series) else None
+    return table
 
 
 def schwarz(fit: Fit, log: BehaviorLog | None = None) -> "pd.Series[float]":

@@ -7,7 +7,7 @@ import pandas as pd
 
 from humansoft.errors import UsageError
 from humansoft.evaluate.fitted_decisions import UnitName
-from humansoft.evaluate.leave_one_out import REFIT
+from humansoft.evaluate.left_out import REFIT
 from humansoft.fit.result import Fit
 
 _LARGEST_K = 0.7

@@ -2,25 +2,15 @@
 
 import copy
 
-import numpy as np
-import numpy.typing as npt
-
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import UsageError, shortlist
-from humansoft.fit.assemble_population import People, assemble_population
+from humansoft.fit.assemble_population import Cohort, assemble_population
 from humansoft.fit.covariates import covariates_of, design_like
-from humansoft.fit.hierarchical import NODES, SMALLEST_SD, WITHIN, mixed_of, most_dimensions, repeated
 from humansoft.fit.interpolated_likelihood import likelihood_of
-from humansoft.fit.marginal import LaplaceLikelihood
-from humansoft.fit.mixed import Mixed
-from humansoft.fit.population import Population
-from humansoft.fit.population_maximum import PopulationMaximum, at_known
-from humansoft.fit.repeated import RepeatedMeasures
+from humansoft.fit.known_population import as_known, measures_like
 from humansoft.fit.result import Fit
 from humansoft.threads import one_thread
-
-Real = npt.NDArray[np.float64]
 
 
 @one_thread()
@@ -65,28 +55,7 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
     covariates = covariates_of(population.temperature, log, bound.subjects.values)
     terms = design_like(population.temperature, population.covariates, covariates)
     likelihood = likelihood_of(bound, bound.observe(log))
-    learned = design_like(population.temperature, population.covariates, population.covariates)
-    mixed, measures = mixed_of(bound, terms, population.integration != "none", learned), None
-    if WITHIN in population.sd.index:
-        measures = RepeatedMeasures.of(log, bound.subjects.values)
-        mixed = repeated(mixed, measures)
-    people = People(likelihood, log, population.temperature, covariates, terms, measures)
-    best = _as_known(people, mixed, population)
+    measures = measures_like(population, log.participants, bound.subjects.values)
+    people = Cohort(likelihood, terms, measures, log, population.temperature, covariates)
+    best = as_known(people, population)
     return assemble_population(people, best, population.integration, None, population)
-
-
-def _known(mixed: Mixed, population: Population) -> Real:
-    """Return the population's parameters [P] as they are learned: standard deviations as logarithms."""
-    estimate = population.params["estimate"].to_numpy(dtype=float)
-    spread = population.params.index.get_level_values("name") == "sd"
-    found: Real = mixed.from_terms @ np.where(spread, np.log(np.maximum(estimate, SMALLEST_SD / 2)), estimate)
-    return found
-
-
-def _as_known(people: People, mixed: Mixed, population: Population) -> PopulationMaximum:
-    """Return the likelihood of new people at the parameters of their population."""
-    profiles, decisions = people.profiles(), float(people.decisions().sum())
-    full = _known(mixed, population)
-    if population.integration == "laplace" or mixed.num_deviations > most_dimensions(mixed):
-        return PopulationMaximum(LaplaceLikelihood(profiles, mixed, decisions), full, [], settled=True)
-    return at_known(profiles, mixed, decisions, full, NODES[mixed.num_deviations])

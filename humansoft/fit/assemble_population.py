@@ -1,6 +1,5 @@
 """From the maximum of a population's likelihood to a Fit: people as they are seen through the population."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,22 +8,19 @@ import pandas as pd
 import torch
 
 from humansoft.data.log import BehaviorLog
-from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import is_optimum, lapse_note, num_decisions, training_data, versions
 from humansoft.fit.deviations import Posterior
 from humansoft.fit.hierarchical import WITHIN, collapsed, most_dimensions
 from humansoft.fit.intervals import NORMAL_95
-from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.marginal import PopulationObjective, small_steps
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.people import People
 from humansoft.fit.people_posterior import PeoplePosterior
 from humansoft.fit.people_vector import own_places, people_covariance, people_vectors
 from humansoft.fit.population import Integration, Population
 from humansoft.fit.population_maximum import IMPRECISE, PopulationMaximum
 from humansoft.fit.population_table import Uncertainty, population_params, uncertainty
-from humansoft.fit.profiles import profiles_of
-from humansoft.fit.repeated import RepeatedMeasures, RepeatedProfiles
 from humansoft.fit.result import Fit, FitStatus, TrainingData
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
@@ -35,49 +31,20 @@ Real = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class People:
-    """The people of a population model, and what is known of them beforehand.
+class Cohort(People):
+    """The people of a log, and what is known of them beforehand.
 
     Attributes:
-        likelihood: of what they did, each with parameters of their own.
         log: the decisions themselves.
         temperature: the hypothesis as it was given: what explains their mean log temperatures.
-        covariates: [B, ...] columns that explain.
-        terms: [S, p] the design that these make, a row for each subject.
-        measures: which subjects are one person, where that matters; ``None``: each is taken for a person.
+        covariates: [S, ...] columns that explain.
         notes: sentences that belong beside the result.
     """
 
-    likelihood: AbstractLikelihood
     log: BehaviorLog
     temperature: Temperature
     covariates: pd.DataFrame
-    terms: pd.DataFrame
-    measures: RepeatedMeasures | None = None
     notes: tuple[str, ...] = ()
-
-    @property
-    def labels(self) -> tuple[Hashable, ...]:
-        """Labels of the B people."""
-        return self.likelihood.model.subjects.values if self.measures is None else self.measures.people
-
-    def profiles(self) -> Profiles:
-        """Return what each person did, as a function of the person's own parameters."""
-        single = profiles_of(self.likelihood)
-        return single if self.measures is None else RepeatedProfiles(single, self.measures)
-
-    def decisions(self) -> Real:
-        """Return the weighted decisions [B] of each person."""
-        seen = self.likelihood.observations
-        of_subjects = np.bincount(seen.person, seen.weight, len(self.likelihood.model.subjects)).astype(np.float64)
-        return of_subjects if self.measures is None else self.measures.summed(of_subjects)
-
-    def by_subject(self, own: Real) -> Real:
-        """Lay out what goes with own parameters [B, K, ...] of people by subjects [S, k, ...].
-
-        Each of a person's parameters in several conditions is that of one subject.
-        """
-        return own if self.measures is None else self.measures.by_subject(own)[:, None]
 
     def training(self) -> TrainingData:
         """Return what a fit keeps of the log, what explains people's temperatures beside what is known of them."""
@@ -89,7 +56,7 @@ class People:
 
 
 def assemble_population(
-    people: People, best: PopulationMaximum, integration: Integration, seed: int | None, known: Population | None = None
+    people: Cohort, best: PopulationMaximum, integration: Integration, seed: int | None, known: Population | None = None
 ) -> Fit:
     """Turn the maximum of a population's likelihood into a :class:`Fit`.
 

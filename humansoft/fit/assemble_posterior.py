@@ -8,7 +8,6 @@ import torch
 from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import num_decisions, versions
-from humansoft.fit.assemble_population import People
 from humansoft.fit.bayes_extra import arviz, nutpie
 from humansoft.fit.deviations import adapted
 from humansoft.fit.diagnosis import Diagnosis
@@ -16,6 +15,7 @@ from humansoft.fit.hierarchical import NODES, most_dimensions, own_rows
 from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.nuts import Chains, Sampling
+from humansoft.fit.people import People
 from humansoft.fit.people_vector import own_places, people_covariance, people_vectors
 from humansoft.fit.person_evidence import person_evidence
 from humansoft.fit.population import Population

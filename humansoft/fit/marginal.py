@@ -93,11 +93,15 @@ class PopulationObjective(Objective):
         return self._latest[1]
 
     def _differences(self, full: Real) -> Real:
-        found = np.zeros((len(full), len(full)))
+        found: Real = -self.informations(full).sum(axis=0)
+        return found
+
+    def informations(self, full: Real) -> Real:
+        """Return minus the second derivatives of each person's part [B, P, P], by central differences of the scores."""
+        found = np.zeros((self.mixed.num_people, len(full), len(full)))
         for place, step in small_steps(self.table, self.table.free):
-            ahead, behind = self.scores(full + step).sum(axis=0), self.scores(full - step).sum(axis=0)
-            found[place] = (ahead - behind) / (2 * step[place])
-        return (found + found.T) / 2
+            found[:, place] = (self.scores(full - step) - self.scores(full + step)) / (2 * step[place])
+        return (found + found.swapaxes(1, 2)) / 2
 
     def _by_parameter(self, full: Real, deviation: Real, chance: Real, scores: Scores) -> Real:
         """Return the mean derivatives [B, P] of what each person adds, over deviations with a chance [B, Q]."""
@@ -229,3 +233,23 @@ class LaplaceLikelihood(PopulationObjective):
             before = None if self._found is None or self._found[1] is None else self._found[1].mean
             self._found = (key, modes(self.profiles, self.mixed, full, before))
         return self._found[1]
+
+
+@dataclass(eq=False)
+class LaplaceEquations(LaplaceLikelihood):
+    """The same likelihood with the scores that Laplace-EM sets to 0: posteriors are taken for Gaussian.
+
+    These are not the slope of the likelihood, so that where EM ends is not where the likelihood is largest.
+    """
+
+    def scores(self, full: Real) -> Real:
+        """Return each person's scores [B, P], expected where the person is by the Gaussian."""
+        found = self.posterior(full)
+        assert found is not None, "scores are asked for at feasible parameters only"
+        shared, mixed = self.mixed.split(full)[0], self.mixed
+        points, chance = found.sigma_points()
+        around = self.profiles.scores(shared, mixed.own(full, points))
+        middle = self.profiles.scores(shared, mixed.own(full, found.mean[:, None])).own
+        # At the mode, the slope by one's own parameters is what the density of deviations pulls with.
+        pulled = Scores(around.shared, np.broadcast_to(middle, around.own.shape))
+        return self._by_parameter(full, points, chance, pulled)

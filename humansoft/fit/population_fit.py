@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from humansoft.data.log import BehaviorLog
-from humansoft.fit.assemble_population import People, assemble_population
+from humansoft.fit.assemble_population import Cohort, assemble_population
 from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
     NODES,
@@ -79,7 +79,7 @@ class PopulationProblem:
         start: [P] the population's parameters if everybody were alike.
     """
 
-    people: People
+    people: Cohort
     mixed: Mixed
     alike: SoftOptimalModel
     seen: Observations
@@ -101,7 +101,7 @@ def population_problem(
     covariates = covariates_of(model.temperature, log, bound.subjects.values)
     terms = design_of(model.temperature, covariates)
     mixed = mixed_of(bound, terms, deviate)
-    measures = RepeatedMeasures.of(log, bound.subjects.values)
+    measures = RepeatedMeasures.of(log.participants, bound.subjects.values)
     met_again = measures.num_conditions > 1 and deviate
     together = met_again and deviates_in_temperature_alone(mixed)
     population = repeated(mixed, measures) if together else mixed
@@ -115,7 +115,7 @@ def population_problem(
     likelihood = likelihood_of(bound, bound.observe(log))
     notes = (*report.notes, *([_INDEPENDENT] if met_again and not together else []))
     return PopulationProblem(
-        people=People(likelihood, log, model.temperature, covariates, terms, measures if together else None, notes),
+        people=Cohort(likelihood, terms, measures if together else None, log, model.temperature, covariates, notes),
         mixed=population,
         alike=alike.at(torch.from_numpy(best)),
         seen=observed,

@@ -87,13 +87,18 @@ def highest_logit(objective: PopulationObjective, full: Real, covariance: Real) 
 
 def log_likelihood(objective: PopulationObjective, full: Real) -> float:
     """Return the log-likelihood with nodes where the posteriors are at these parameters."""
+    return float(by_person_at(objective, full).sum())
+
+
+def by_person_at(objective: PopulationObjective, full: Real) -> Real:
+    """Return that of each person [B], minus infinity where there is no solution."""
     if isinstance(objective, MarginalLikelihood):
         near = objective.nodes.deviation.mean(axis=1)  # they lie around the posterior means
         nodes = adapted(objective.profiles, objective.mixed, full, objective.num_nodes, near)
         if nodes is None:
-            return -np.inf
+            return np.full(objective.mixed.num_people, -np.inf)
         objective = replace(objective, nodes=nodes)
-    return float(objective.by_person(full).sum())
+    return objective.by_person(full)
 
 
 def _given(covariance: Real, place: int) -> Real:

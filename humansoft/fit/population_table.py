@@ -27,7 +27,7 @@ _INVOLVED = 0.3  # share of a parameter in a direction that the data leave open
 _VAGUE = 0.25  # standard error of a log spread from which its likelihood is not that of a normal distribution
 _WIDEST = 12.0  # natural logs from the estimate within which an end of an interval is looked for
 _FARTHEST = 40.0  # the same, of what runs away
-_ROUNDING = 1e-12  # of the mean of a column that is 0
+_ROUNDING = 1e-12  # of the mean of a column that is 0, or of what does not move
 _CLOSE, _ABYSS = 1e-4, -1e4  # how closely ends are found; what stands for the logarithm of 0
 
 
@@ -183,12 +183,13 @@ def _one_sided(objective: PopulationObjective, full: Real, path: Real) -> tuple[
     """
     mixed = objective.mixed
     logs = float(np.abs(mixed.design @ path[_block(mixed)]).max(initial=0.0))  # that a person moves by
-    unit = path / logs if logs > 0 else path
+    logs = logs if logs > _ROUNDING else 1.0  # a spread that runs away by itself moves nobody's mean
+    unit = path / logs
     height = {sign: log_likelihood(objective, full + sign * 2.0 * unit) for sign in (-1.0, 1.0)}
     back = -1.0 if height[1.0] >= height[-1.0] else 1.0
     goal = max(log_likelihood(objective, full), *height.values()) - ONE_SIDED_DROP
     end = _crossing(lambda x: log_likelihood(objective, full + x * unit) - goal, back * _FARTHEST)
-    end /= logs if logs > 0 else 1.0
+    end /= logs
     return (-np.inf, end) if back > 0 else (end, np.inf)
 
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.codebook import Labels
-from humansoft.data.log import BehaviorLog
 from humansoft.data.parts import persons_of
 from humansoft.fit.abstract_profiles import Profiles, Scores
 
@@ -35,15 +34,22 @@ class RepeatedMeasures:
     cell: Index
 
     @classmethod
-    def of(cls, log: BehaviorLog, subjects: Sequence[Hashable]) -> "RepeatedMeasures":
-        """Return who is who among subjects of a log, which may be conditions of people."""
-        known = persons_of(log)
+    def of(cls, participants: pd.DataFrame, subjects: Sequence[Hashable]) -> "RepeatedMeasures":
+        """Return who is who among subjects, which may be conditions of people, by the table of participants."""
+        known = persons_of(participants, subjects)
         people = Labels.of("person", [known[subject] for subject in subjects])
         person = people.encode([known[subject] for subject in subjects])
         number = pd.Series(person).groupby(person).cumcount().to_numpy()
         cell = np.full((len(people), int(number.max(initial=0)) + 1), -1, dtype=np.int64)
         cell[person, number] = np.arange(len(person))
         return cls(people.values, cell)
+
+    def some(self, numbers: Index) -> tuple[Index, "RepeatedMeasures"]:
+        """Return the subjects of some people [S'], and who is who among them; somebody may be there several times."""
+        cell = self.cell[numbers]
+        there = cell >= 0
+        place = np.where(there, np.cumsum(there).reshape(cell.shape) - 1, -1)
+        return cell[there], RepeatedMeasures(tuple(range(len(numbers))), place)
 
     @property
     def num_conditions(self) -> int:

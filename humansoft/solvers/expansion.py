@@ -106,6 +106,11 @@ class Observations:
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         return Observations(**{name: column[chosen] for name, column in columns.items() if column is not None})
 
+    def joined(self, other: "Observations") -> "Observations":
+        """Return these decisions and others after them, of which the same is known."""
+        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
+        return Observations(**{name: np.concatenate(both) for name, both in pairs.items() if both[0] is not None})
+
 
 def expand(task: Task, row: Index, state: Index, num_rows: int, log_prior: Float[Tensor, "S A"] | None) -> Expansion:
     """Lay out the blocks of all (row, context) pairs that occur in the data.

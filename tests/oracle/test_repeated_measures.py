@@ -8,6 +8,9 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 import humansoft as hs
+from humansoft.data.folds import folds_of
+from humansoft.data.splits import SplitBy
+from humansoft.evaluate.leave_one_out import leave_one_out
 from humansoft.fit.hierarchical import WITHIN, own_rows
 from humansoft.fit.marginal import MarginalLikelihood
 from humansoft.fit.person_evidence import person_evidence
@@ -190,3 +193,60 @@ def test_contrasts_are_those_of_paired_differences_where_decisions_are_many() ->
     assert group["estimate"] == pytest.approx(np.diff(level.mean(axis=0)).item(), abs=0.05)
     pooled = np.sqrt(level.var(axis=0, ddof=1).mean() * 2 / 20)
     assert group["std_error"] == pytest.approx(pooled, rel=0.1)
+
+
+def people_of(log: hs.BehaviorLog) -> npt.NDArray[np.str_]:
+    """Return who made each decision."""
+    return np.array([str(label)[:4] for label in log.codebook.subjects.values])[log.subject]
+
+
+@pytest.mark.slow
+def test_people_are_left_out_in_all_their_conditions(log: hs.BehaviorLog, fitted: hs.Fit) -> None:
+    table = leave_one_out(fitted, "subject")
+    assert table.index.tolist() == [f"p{i:03d}" for i in range(8)]
+    who = people_of(log)
+    for person in table.index[[0, 3]]:
+        others = hs.fit(BY_BLOCK, log.select(who != person), method="hierarchical")
+        alone = hs.adapt(others, log.select(who == person))
+        assert table.loc[person, "log_predictive"] == pytest.approx(alone.log_likelihood, abs=0.02)
+    assert table["num_decisions"].sum() == fitted.num_decisions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["subject", "episode"])
+def test_decisions_are_held_out_with_what_is_known_of_a_person_in_other_conditions(
+    log: hs.BehaviorLog, by: SplitBy
+) -> None:
+    units = hs.cross_validate(BY_BLOCK, log, by, 2, method="hierarchical", seed=4).attrs["units"]
+    who = people_of(log)
+    for number, (learned, held_out) in enumerate(folds_of(log, by, 2, 4), 1):
+        fitted = hs.fit(BY_BLOCK, log.select(learned), method="hierarchical")
+        found = units[units["fold"] == number]
+        if by == "subject":
+            assert set(who[learned]).isdisjoint(who[held_out])
+            assert sorted(found.index.get_level_values("subject")) == sorted(set(who[held_out]))
+            exact = population_of(hs.adapt(fitted, log.select(held_out))).evidence
+            np.testing.assert_allclose(
+                found.droplevel("episode")["log_likelihood"], exact[found.index.get_level_values(0)]
+            )
+            continue
+        episode = log.episode[held_out][0]
+        mine = held_out & (log.episode == episode)
+        before = learned & (who == who[mine][0])
+        both, seen = (renamed_evidence(fitted, log, some) for some in (before | mine, before))
+        assert found["log_likelihood"].iloc[0] == pytest.approx(both - seen, abs=2e-3)
+
+
+def renamed_evidence(fitted: hs.Fit, log: hs.BehaviorLog, some: npt.NDArray[np.bool_]) -> float:
+    """Return the evidence of some decisions of a person under another name."""
+    table = log.select(some).to_dataframe()
+    renamed = hs.read(table.assign(subject="n" + table["subject"]), state=["state_0", "state_1"], conditions="block")
+    return hs.adapt(fitted, renamed).log_likelihood
+
+
+def test_folds_and_splits_keep_a_person_together(log: hs.BehaviorLog) -> None:
+    who = people_of(log)
+    train, test = hs.split(log, by="subject", fraction=0.3, seed=2)
+    assert set(people_of(train)).isdisjoint(people_of(test))
+    dealt = [set(who[held_out]) for _, held_out in folds_of(log, "subject", 3, 1)]
+    assert sum(map(len, dealt)) == 8

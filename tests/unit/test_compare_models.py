@@ -1,7 +1,5 @@
 """compare_models, cross_validate, log_evidence, confusion: what they return, and what they refuse."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,16 +7,10 @@ import pytest
 import humansoft as hs
 from humansoft.data.folds import folds_of
 from humansoft.evaluate.model_comparison import compare_models
+from tests.oracle.populations import CORRIDOR, STEP, choices_of_people
 from tests.oracle.test_leave_one_out import maze, people, reward
 
 PLANNERS = ("kl", "entropy", "boltzmann")
-
-
-@dataclass(frozen=True)
-class Population:
-    """What a hierarchical fit knows of its people, as far as comparing models asks for it."""
-
-    evidence: "pd.Series[float]"
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +149,7 @@ def test_by_time_the_past_predicts_the_future(log: hs.BehaviorLog) -> None:
 
 def test_folds_that_cannot_be_are_refused(models: dict[str, hs.SoftOptimalModel], log: hs.BehaviorLog) -> None:
     for by, folds, seed, why in (
-        ("subject", 5, 1, "4 subjects cannot be dealt out to 5 folds"),
+        ("subject", 5, 1, "4 people cannot be dealt out to 5 folds"),
         ("episode", 1, 1, "at least 2"),
         ("episode", 3, None, "pass seed="),
         ("time", 500, None, "no episode has the 501 decisions"),
@@ -188,26 +180,42 @@ def test_evidence_of_shared_parameters_adds_up_to_that_of_the_fit(fits: dict[str
         assert evidence[name].sum() == pytest.approx(-one.bic / 2, rel=1e-10)
 
 
-def test_frequencies_come_from_marginal_likelihoods_where_fits_have_them(
-    fits: dict[str, hs.Fit], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = {"kl": [-10.0, -11.0, -9.0, -12.0], "boltzmann": [-15.0, -14.0, -16.0, -12.5]}
-    people = pd.DataFrame(given, index=["ann", "bob", "cleo", "dan"])
-    two = {name: fits[name] for name in given}
-    by_id = {id(one): Population(people[name]) for name, one in two.items()}
-    monkeypatch.setattr(hs.Fit, "population", property(lambda self: by_id.get(id(self))), raising=False)
-    evidence = hs.log_evidence(two)
-    assert evidence.attrs["kind"] == "marginal_likelihood"
-    np.testing.assert_array_equal(evidence, people)
-    table = compare_models(two, criteria=["loo", "frequencies"], seed=1)
-    assert table.loc["kl", "loo"] == pytest.approx(-42.0 - two["kl"].rank)
-    assert table.loc["kl", "frequency"] > 0.6
-    assert not any("Schwarz" in note for note in table.attrs["notes"])
-    assert any("Akaike's penalty" in note for note in table.attrs["notes"])
-    with pytest.raises(hs.errors.UsageError, match="no maximum of the likelihood"):
-        compare_models(two, unit="episode", criteria="loo")
-    with pytest.raises(hs.errors.UsageError, match="not on one scale"):
-        hs.log_evidence({"kl": fits["kl"], "entropy": fits["entropy"]})
+@pytest.mark.slow
+def test_parameters_of_the_population_do_not_win_people_over_for_nothing() -> None:
+    """Four covariates that are noise: the population that has seen people describes nearly all of them better."""
+    drawn = choices_of_people(16, 40, seed=11, sd=0.6)
+    noise = np.random.default_rng(0).normal(size=(16, 4))
+    table = pd.DataFrame(noise, columns=["x0", "x1", "x2", "x3"]).assign(subject=list(drawn.subjects))
+    places = {"state": ["state_0", "state_1"], "next_state": ["next_state_0", "next_state_1"]}
+    log = hs.read(drawn.to_dataframe(), participants=table, **places)  # type: ignore[arg-type]
+    models = {
+        "one mean": hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerSubject()),
+        "noise": hs.SoftOptimalModel(CORRIDOR, STEP, temperature="~ x0 + x1 + x2 + x3"),
+    }
+    fits = {name: hs.fit(model, log, method="hierarchical") for name, model in models.items()}
+    described = pd.DataFrame({name: fit.population.evidence for name, fit in fits.items() if fit.population})
+    assert hs.model_frequencies(described, seed=1).loc["noise", "frequency"] > 0.6
+
+    comparison = compare_models(fits, criteria=["loo", "frequencies"], seed=1)
+    evidence = hs.log_evidence(fits)
+    assert evidence.attrs["kind"] == "leave_one_out"
+    for units in comparison.attrs["units"].values():
+        np.testing.assert_allclose(units, evidence)
+    np.testing.assert_allclose(comparison.loc[evidence.columns, "loo"], evidence.sum())
+    assert (evidence < described).all(axis=None)
+    assert comparison.loc["noise", "loo_difference"] < -3
+    assert comparison.loc["one mean", "frequency"] > 0.7
+    assert any("under the population of all others" in note for note in comparison.attrs["notes"])
+
+
+@pytest.mark.slow
+def test_people_with_and_without_a_population_have_no_common_evidence(log: hs.BehaviorLog) -> None:
+    model = hs.SoftOptimalModel(maze(), reward(), hs.PerSubject())
+    fits = {"alone": hs.fit(model, log), "together": hs.fit(model, log, method="hierarchical")}
+    with pytest.raises(hs.errors.UsageError, match=r"'alone' have no population.* not on one scale"):
+        hs.log_evidence(fits)
+    with pytest.raises(hs.errors.UsageError, match=r"'alone' have no population.* not on one scale"):
+        compare_models(fits, criteria="frequencies", seed=1)
 
 
 @pytest.mark.slow

@@ -321,3 +321,11 @@ def test_a_person_alone_with_rewards_of_their_own_is_a_population_without_a_spre
     assert found.params.loc[("step", "ann"), "estimate"] == pytest.approx(
         alone.params["estimate"]["step"].iloc[0], abs=1e-4
     )
+
+
+@pytest.mark.slow
+def test_one_person_who_never_erred_is_a_population_whose_mean_has_no_lower_end() -> None:
+    log = choices_of_people(5, 12, seed=3, sd=0.5)
+    found = population_of(hs.fit(MODEL, log.select(log.subject == 1), method="hierarchical")).params
+    assert found.loc[("log_temperature", "Intercept"), "ci_low"] == -np.inf
+    assert np.isfinite(found.loc[("log_temperature", "Intercept"), "ci_high"])

@@ -348,7 +348,7 @@ def test_split_refuses_what_cannot_be_done() -> None:
     with pytest.raises(LogError, match="no episode is long enough"):
         hs.split(log, by="time", fraction=0.1)
     alone = log.select(log.subject == 1)
-    with pytest.raises(LogError, match="only one subject"):
+    with pytest.raises(LogError, match="only one person"):
         hs.split(alone, by="subject", seed=1)
     with pytest.raises(LogError, match="only one episode"):
         hs.split(alone, by="episode", seed=1)

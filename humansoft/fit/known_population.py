@@ -1,0 +1,54 @@
+"""A population that is known: the likelihood of people at its parameters, whoever they are."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from humansoft.fit.covariates import design_like
+from humansoft.fit.hierarchical import NODES, SMALLEST_SD, WITHIN, mixed_of, most_dimensions, repeated
+from humansoft.fit.marginal import LaplaceLikelihood
+from humansoft.fit.mixed import Mixed
+from humansoft.fit.people import People
+from humansoft.fit.population import Integration, Population
+from humansoft.fit.population_maximum import PopulationMaximum, at_known
+from humansoft.fit.repeated import RepeatedMeasures
+
+Real = npt.NDArray[np.float64]
+
+
+def as_known(people: People, population: Population) -> PopulationMaximum:
+    """Return the likelihood of people at the parameters of a population, which others may have told."""
+    learned = design_like(population.temperature, population.covariates, population.covariates)
+    mixed = mixed_of(people.likelihood.model, people.terms, population.integration != "none", learned)
+    if people.measures is not None:
+        mixed = repeated(mixed, people.measures)
+    return at_parameters(people, mixed, population_vector(mixed, population), population.integration)
+
+
+def at_parameters(people: People, mixed: Mixed, full: Real, integration: Integration) -> PopulationMaximum:
+    """Return the likelihood of people at parameters of a population [P]; integrals as exact as in a fit.
+
+    Raises:
+        SolveError: no solution there.
+    """
+    profiles, decisions = people.profiles(), float(people.decisions().sum())
+    if integration == "laplace" or mixed.num_deviations > most_dimensions(mixed):
+        return PopulationMaximum(LaplaceLikelihood(profiles, mixed, decisions), full, [], settled=True)
+    return at_known(profiles, mixed, decisions, full, NODES[mixed.num_deviations])
+
+
+def measures_like(
+    population: Population, participants: pd.DataFrame, subjects: Sequence[Hashable]
+) -> RepeatedMeasures | None:
+    """Return who is who among subjects, where the population tells people from their conditions."""
+    return RepeatedMeasures.of(participants, subjects) if WITHIN in population.sd.index else None
+
+
+def population_vector(mixed: Mixed, population: Population) -> Real:
+    """Return the population's parameters [P] as they are learned: standard deviations as logarithms."""
+    estimate = population.params["estimate"].to_numpy(dtype=float)
+    spread = population.params.index.get_level_values("name") == "sd"
+    found: Real = mixed.from_terms @ np.where(spread, np.log(np.maximum(estimate, SMALLEST_SD / 2)), estimate)
+    return found
