@@ -27,15 +27,20 @@ def without(
 def require_brute_force(
     model: hs.SoftOptimalModel, log: hs.BehaviorLog, integrate: Literal["auto", "laplace"] = "auto"
 ) -> tuple[hs.Fit, list[str]]:
-    """Hold leave-one-out of a study against fitting it without each person; return its fit and people's marks."""
+    """Hold leave-one-out of a study against fitting it without a person; return its fit and everybody's marks.
+
+    Fits take most of the time: those left out are the person who tells most of the population, the one who tells least,
+    and the one of whom it makes the largest difference.
+    """
     fitted = hs.fit(model, log, method="hierarchical", integrate=integrate)
     table = leave_one_out(fitted)
-    exact = np.array([without(model, log, code, integrate) for code in range(len(log.subjects))])
-    np.testing.assert_allclose(table["log_predictive"], exact, atol=0.01)
-    assert abs(table["log_predictive"].sum() - exact.sum()) < 0.03
+    lost = table["log_likelihood"] - table["log_predictive"]
+    codes = np.unique([table["leverage"].argmax(), table["leverage"].argmin(), lost.argmax()])
+    exact = [without(model, log, int(code), integrate) for code in codes]
+    np.testing.assert_allclose(table["log_predictive"].iloc[codes], exact, atol=0.01)
     assert fitted.population is not None
     np.testing.assert_array_equal(table["log_likelihood"], fitted.population.evidence)
-    assert table["log_likelihood"].sum() - exact.sum() > 1.0  # what is taken off is not small
+    assert lost.sum() > 1.0  # what is taken off is not small
     return fitted, table["mark"].tolist()
 
 
@@ -93,7 +98,7 @@ def test_what_people_share_is_learned_from_the_others_too() -> None:
 @pytest.mark.slow
 def test_of_many_people_hardly_anybody_is_fitted_anew() -> None:
     """The loss adds up to about one nat a parameter of the population (Stone 1977)."""
-    table = leave_one_out(hs.fit(ONE_MEAN, choices_of_people(60, 40, seed=1, sd=0.6), method="hierarchical"))
+    table = leave_one_out(hs.fit(ONE_MEAN, choices_of_people(40, 40, seed=1, sd=0.6), method="hierarchical"))
     lost = float((table["log_likelihood"] - table["log_predictive"]).sum())
     assert 1.0 < lost < 4.0
     assert (table["mark"] == "").mean() > 0.8
