@@ -110,7 +110,9 @@ def describe_fit(fitted: Fit) -> dict[str, object]:
 
 def print_fit(fitted: Fit, temperatures: bool = True) -> None:
     """Print the estimates, how the fit ended, and what belongs beside the numbers."""
-    people = counted(len(fitted.subjects), "person", "people")
+    people = counted(fitted.num_people, "person", "people")
+    if fitted.num_people < len(fitted.subjects):
+        people += f" in {len(fitted.subjects):,} conditions"
     say(
         f"{people}, {fitted.num_decisions:,.0f} decisions with a choice, log-likelihood "
         f"{fitted.log_likelihood:,.2f}, {counted(fitted.rank, 'parameter')}"

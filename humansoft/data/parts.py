@@ -45,6 +45,8 @@ def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
         >>> len(hs.by_condition(log, "block").subjects)
         2
     """
+    if column in log.columns.conditions:
+        raise UsageError(f"the log is taken apart by {column!r} already")
     labels, code = condition_of(log, column)
     parts = parted(log, code, labels)
     pairs: list[Any] = list(parts.codebook.subjects.values)

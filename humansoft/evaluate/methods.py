@@ -1,6 +1,7 @@
 """What was compared and how, as a paragraph for a paper, with references."""
 
 from humansoft.evaluate.anchor import anchor_names, anchors_of, unit_of_reward
+from humansoft.fit.hierarchical import WITHIN
 from humansoft.fit.result import Fit
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
 
@@ -41,8 +42,8 @@ def methods_of(fit: Fit, measured_in: str | None = None, by: str | None = None) 
     task = fit.model.task
     when = f"{task.horizon} decisions an episode" if task.horizon is not None else f"discount {task.discount:g}"
     sentences = [
-        f"A soft-optimal (maximum causal entropy) model (Ziebart et al. 2010) was fitted by maximum likelihood to "
-        f"{fit.num_decisions:,.0f} decisions of {len(fit.subjects):,} people; {_PLANNERS[fit.model.planner]}; {when}.",
+        f"A soft-optimal (maximum causal entropy) model (Ziebart et al. 2010) was fitted by {_estimated(fit)} to "
+        f"{fit.num_decisions:,.0f} decisions of {_people(fit)}; {_PLANNERS[fit.model.planner]}; {when}.",
         f"Behavior identifies only reward / temperature, so that {MOTIVATED_OR_PRECISE} (Swait & Louviere 1993; "
         "Allison 1999; Hess & Rose 2012).",
         _scale_free(fit, measured_in) if measured_in is not None else _mode(fit),
@@ -50,10 +51,7 @@ def methods_of(fit: Fit, measured_in: str | None = None, by: str | None = None) 
     if fit.model.choice:
         sentences.append(_choices(fit, measured_in is not None))
     if by is not None:
-        mean = "means of a group" if measured_in is not None else "a group's temperature, or the geometric mean of its"
-        sentences.append(
-            f"Groups are those of {by!r}: {mean} people; intervals cover the estimation error of these very people."
-        )
+        sentences.append(f"Groups are those of {by!r}: {_groups(fit, measured_in is not None)}.")
     sentences += [
         f"Standard errors: {_kinds(fit)}; intervals are 95 %, those of ranks from draws of the estimates' joint normal "
         "distribution.",
@@ -61,6 +59,39 @@ def methods_of(fit: Fit, measured_in: str | None = None, by: str | None = None) 
         "References: " + " ".join(text for name, text in sorted(_REFERENCES.items())),
     ]
     return " ".join(sentences)
+
+
+def _estimated(fit: Fit) -> str:
+    """Say how the parameters were found."""
+    known = fit.population
+    if known is None:
+        return "maximum likelihood"
+    how = {
+        "quadrature": "marginal maximum likelihood (adaptive Gauss-Hermite quadrature)",
+        "laplace": "marginal maximum likelihood (Laplace-EM)",
+        "nuts": "Hamiltonian Monte Carlo (NUTS)",
+        "none": "maximum likelihood",
+    }[known.integration]
+    repeated = ", with a deviation of each person and of each person in each condition" * (WITHIN in known.sd.index)
+    return f"{how} as a population, log temperature {known.formula}{repeated},"
+
+
+def _people(fit: Fit) -> str:
+    """Say how many people there are, and in how many conditions, all together."""
+    people, subjects = fit.num_people, len(fit.subjects)
+    return f"{people:,} people" + (f" in {subjects:,} conditions" if subjects > people else "")
+
+
+def _groups(fit: Fit, measured: bool) -> str:
+    """Say what is compared of groups, and what intervals cover."""
+    if measured:
+        return "means of a group's people; intervals cover the estimation error of these very people"
+    if fit.population is not None:
+        return "means of the population, by its coefficients; intervals cover that these people were drawn from it"
+    return (
+        "a group's temperature, or the geometric mean of its people; intervals cover the estimation error of these "
+        "very people"
+    )
 
 
 def _mode(fit: Fit) -> str:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.data.log import BehaviorLog
+from humansoft.data.parts import persons_of
 from humansoft.errors import UsageError, shortlist
 from humansoft.evaluate.fitted_decisions import require_same_decisions, units_of
 from humansoft.evaluate.leave_one_out import leave_one_out
@@ -100,4 +101,6 @@ def schwarz(fit: Fit, log: BehaviorLog | None = None) -> "pd.Series[float]":
         own[place] = sum(levels[key] == "subject" for key in rows.index[labels == label])
     common = fit.rank - own.sum()
     split = common / 2 * np.log(decisions.sum()) * decisions / decisions.sum()
-    return pd.Series(units.log_likelihood() - own / 2 * np.log(decisions) - split, index=units.index)
+    found = pd.Series(units.log_likelihood() - own / 2 * np.log(decisions) - split, index=units.index)
+    who = persons_of(fit.training.participants, fit.subjects.values)  # in several conditions: their sum
+    return found.groupby([who[subject] for subject in found.index], sort=False).sum()

@@ -24,7 +24,8 @@ def leave_one_out_of_posterior(inference: Any, unit: UnitName) -> pd.DataFrame: 
     """Return the log predictive density of each unit given the others.
 
     Args:
-        inference: ArviZ ``InferenceData`` with a group ``log_likelihood`` of dimensions (chain, draw, ``unit``).
+        inference: ArviZ ``InferenceData`` with a group ``log_likelihood`` of dimensions (chain, draw, ``unit``); people
+            who were met in several conditions have the dimension "person".
         unit: "subject" or "episode".
 
     Returns:
@@ -34,7 +35,8 @@ def leave_one_out_of_posterior(inference: Any, unit: UnitName) -> pd.DataFrame: 
         UsageError: there is no log-likelihood by this unit.
     """
     group = inference.log_likelihood
-    names = [name for name, found in group.data_vars.items() if found.dims == ("chain", "draw", unit)]
+    dimension = "person" if unit == "subject" and "person" in group.dims else unit
+    names = [name for name, found in group.data_vars.items() if found.dims == ("chain", "draw", dimension)]
     if len(names) != 1:
         known = {name: found.dims for name, found in group.data_vars.items()}
         raise UsageError(f"the posterior keeps no log-likelihood by {unit}, but {known}: compare by another unit")
@@ -45,6 +47,6 @@ def leave_one_out_of_posterior(inference: Any, unit: UnitName) -> pd.DataFrame: 
 
         found: Any = arviz.loo(inference, pointwise=True, var_name=names[0])  # type: ignore[no-untyped-call]
     shape = found.pareto_k.to_numpy()
-    index = pd.Index(group[names[0]][unit].to_numpy().tolist(), name=unit, tupleize_cols=False)
+    index = pd.Index(group[names[0]][dimension].to_numpy().tolist(), name=unit, tupleize_cols=False)
     table = pd.DataFrame({"log_predictive": found.loo_i.to_numpy(), "pareto_k": shape}, index=index)
     return table.assign(mark=[REFIT if k > _LARGEST_K else "" for k in shape])

@@ -9,6 +9,7 @@ import pandas as pd
 from humansoft._types import NONE
 from humansoft.codebook import Codebook, Labels
 from humansoft.data.log import BehaviorLog, Columns
+from humansoft.data.parts import by_conditions
 from humansoft.data.readers import build_log
 from humansoft.errors import Problems, UsageError
 from humansoft.evaluate.environment_episodes import environment_log, walk_in_task
@@ -78,7 +79,8 @@ def simulate(
     if env_id is not None:
         policy = source.policy if isinstance(source, Fit) else source
         table = walk_in_task(policy, env_id, options, episodes, seed, max_steps)
-        return _as_log(table, policy, source.training.columns if isinstance(source, Fit) else _columns_for(policy.task))
+        columns = source.training.columns if isinstance(source, Fit) else _columns_for(policy.task)
+        return _as_log(table, policy, columns, _conditions_of(source))
     if options:
         raise UsageError(f"simulate has no options {sorted(options)}; those of an environment need env_id=")
     generator = np.random.default_rng(seed)
@@ -103,7 +105,12 @@ def simulate(
         limit = np.full_like(limit, max_steps)
     if policy.task.horizon is not None:
         limit = np.minimum(limit, policy.task.horizon)
-    return _as_log(_rolled(policy, subject, state, limit, generator), policy, columns)
+    return _as_log(_rolled(policy, subject, state, limit, generator), policy, columns, _conditions_of(source))
+
+
+def _conditions_of(source: Policy | Fit) -> pd.DataFrame | None:
+    """Return who is who among subjects that are conditions of people; ``None`` where they are people."""
+    return source.training.participants if isinstance(source, Fit) and source.training.columns.conditions else None
 
 
 def _refuse_impossible(source: Any, episodes: Any, seed: Any, max_steps: Any) -> None:  # noqa: ANN401
@@ -204,8 +211,17 @@ def _columns_for(task: Task) -> Columns:
     return Columns(state=names, context="context" if task.has_contexts else None)
 
 
-def _as_log(table: pd.DataFrame, policy: Policy, columns: Columns) -> BehaviorLog:
-    """Write the codes as labels in the user's columns and read them back as a log."""
+def _as_log(
+    table: pd.DataFrame, policy: Policy, columns: Columns, participants: pd.DataFrame | None = None
+) -> BehaviorLog:
+    """Write the codes as labels in the user's columns and read them back as a log.
+
+    Args:
+        table: codes.
+        policy: whose subjects and task they are of.
+        columns: the user's.
+        participants: who is who, where subjects are conditions of people.
+    """
     task = policy.task
     following = tuple(f"next_{name}" for name in columns.state)
     frame = pd.DataFrame({columns.subject or "subject": _decoded(policy.subjects, table["subject"])[0]})
@@ -231,8 +247,15 @@ def _as_log(table: pd.DataFrame, policy: Policy, columns: Columns) -> BehaviorLo
         terminated="terminated",
         truncated="truncated",
     )
-    known = Codebook(policy.subjects, task.states, task.actions) if task.goals is None else None
-    return build_log(frame, roles, "simulation", codebook=known)
+    people = policy.subjects
+    if participants is not None:
+        subject = frame[roles.subject].tolist()
+        for name in columns.conditions:
+            frame[name] = participants.loc[subject, name].tolist()
+        frame[roles.subject] = participants.loc[subject, "person"].tolist()
+        people = Labels.of("subject", frame[roles.subject].tolist())
+    known = Codebook(people, task.states, task.actions) if task.goals is None else None
+    return by_conditions(build_log(frame, roles, "simulation", codebook=known), columns.conditions)
 
 
 def _decoded(

@@ -4,11 +4,14 @@ import copy
 
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
+from humansoft.data.parts import persons_of
 from humansoft.errors import UsageError, shortlist
 from humansoft.fit.assemble_population import Cohort, assemble_population
 from humansoft.fit.covariates import covariates_of, design_like
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.known_population import as_known, measures_like
+from humansoft.fit.marginal import LaplaceLikelihood
+from humansoft.fit.repeated import RepeatedMeasures
 from humansoft.fit.result import Fit
 from humansoft.threads import one_thread
 
@@ -48,7 +51,8 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
             "method='hierarchical' (or, for new people alone, fit them)"
         )
     require_valid(log, fit.model.task)
-    old = [subject for subject in log.subjects if subject in fit.subjects]
+    known = set(persons_of(fit.training.participants, fit.subjects.values).values())
+    old = [person for person in dict.fromkeys(persons_of(log.participants, log.subjects).values()) if person in known]
     if old:
         raise UsageError(f"the fit knows {shortlist(old)} already: adapt() is for people it has not seen")
     bound = copy.deepcopy(fit.model).bind(log)
@@ -56,6 +60,10 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
     terms = design_like(population.temperature, population.covariates, covariates)
     likelihood = likelihood_of(bound, bound.observe(log))
     measures = measures_like(population, log.participants, bound.subjects.values)
-    people = Cohort(likelihood, terms, measures, log, population.temperature, covariates)
+    notes: tuple[str, ...] = ()
+    if measures is None and RepeatedMeasures.of(log.participants, bound.subjects.values).num_conditions > 1:
+        notes = ("one person in two conditions counts as two people: the population tells no conditions apart",)
+    people = Cohort(likelihood, terms, measures, log, population.temperature, covariates, notes)
     best = as_known(people, population)
-    return assemble_population(people, best, population.integration, None, population)
+    integration = "laplace" if isinstance(best.objective, LaplaceLikelihood) else population.integration
+    return assemble_population(people, best, integration, None, population)

@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from humansoft.data.counts import tally
 from humansoft.data.log import BehaviorLog
+from humansoft.data.parts import persons_of
 from humansoft.fit.boundary import Boundary
 from humansoft.fit.farming import farming_note
 from humansoft.fit.identification import Identification
@@ -51,6 +52,7 @@ def assemble(
     notes = [
         *_boundary_notes(params, bound),
         *report.notes,
+        *_repeated_notes(bound, log),
         *_interpolation_note(likelihood, full),
         farming_note(likelihood, full, boundary),
         clusters.explained(table, params["std_error_kind"].tolist(), log.counted),
@@ -111,6 +113,17 @@ def _params(
         },
         index=table.index(),
     )
+
+
+def _repeated_notes(bound: SoftOptimalModel, log: BehaviorLog) -> list[str]:
+    """Say that standard errors of what people share do not know which subjects are one person."""
+    shares = any(row.fixed is None and row.level != "subject" for row in bound.table.rows)
+    if not shares or len(set(persons_of(log.participants, log.subjects).values())) == len(log.subjects):
+        return []
+    return [
+        "conditions of one person count as different people here: standard errors of what people share take no account "
+        "of how alike a person is in them. method='hierarchical' does, and bootstrap(by='subject')"
+    ]
 
 
 def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:

@@ -29,6 +29,8 @@ from humansoft.temperature import Temperature
 
 Real = npt.NDArray[np.float64]
 
+_PAIR = 2  # conditions of which there is only one way to be alike
+
 
 @dataclass(frozen=True, eq=False)
 class Cohort(People):
@@ -224,6 +226,12 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
         notes.append(
             "people's estimates are posterior means, drawn towards what the population says of them: compare groups by "
             "the population's coefficients (compare(fit, by=...)), not by these"
+        )
+    if WITHIN in population.sd.index and mixed.num_deviations > _PAIR:
+        notes.append(
+            "a person's conditions are taken to be equally alike, whichever two: where people differ in how they "
+            "change (a slope of their own over blocks, sessions that are more alike the closer they are), intervals "
+            "of contrasts of conditions are too narrow, by half in an example"
         )
     none = [row for row in mixed.spread if float(population.sd.get(row.label, 1.0)) == 0.0]
     return [*notes, *(_alike_note(row, mixed) for row in none)]

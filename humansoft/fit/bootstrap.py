@@ -18,6 +18,7 @@ from humansoft.fit.assemble import is_optimum
 from humansoft.fit.boundary import reward_scale
 from humansoft.fit.directions import Directions
 from humansoft.fit.profile_likelihood import fitted_likelihood
+from humansoft.fit.repeated import RepeatedMeasures
 from humansoft.fit.replicates import Replicates
 from humansoft.fit.result import Fit
 from humansoft.rewards.linear import LinearReward
@@ -41,7 +42,8 @@ def bootstrap(
     Args:
         fit: a fit by maximum likelihood.
         log: the log that it was fitted to.
-        by: "subject" draws whole people with replacement; "episode" draws each person's episodes.
+        by: "subject" draws whole people with replacement, in all their conditions; "episode" draws each person's
+            episodes.
         draws: number of resampled logs, at least 2.
         seed: same seed, same draws.
         max_steps: largest number of optimiser iterations.
@@ -67,8 +69,8 @@ def bootstrap(
     _require_possible(fit, log, by, draws)
     likelihood = fitted_likelihood(fit, log)
     seen = likelihood.model.observe(log, by=by)
-    people = len(likelihood.model.subjects)
-    resampled = _Resampled.of(seen, people, by, draws, np.random.default_rng(seed))
+    who = RepeatedMeasures.of(log.participants, likelihood.model.subjects.values).place[0]
+    resampled = _Resampled.of(seen, who, by, draws, np.random.default_rng(seed))
     rows = len(likelihood.directions.owner)
     size = max(2, int(_MOST_PROBLEMS / max(rows * len(np.unique(seen.state)), 1)))
     parts = np.array_split(np.arange(draws), max(1, draws // size))
@@ -108,7 +110,7 @@ class _Resampled:
     Attributes:
         cells: [N] the distinct decisions (row of the model, time, state, action).
         weight: [draws, N] how often each of them is in a draw.
-        people: [draws, B] how often each person is.
+        people: [draws, S] how often each subject is.
     """
 
     cells: Observations
@@ -117,20 +119,21 @@ class _Resampled:
 
     @classmethod
     def of(
-        cls, seen: Observations, num_people: int, by: ResampledBy, draws: int, generator: np.random.Generator
+        cls, seen: Observations, who: Index, by: ResampledBy, draws: int, generator: np.random.Generator
     ) -> "_Resampled":
-        """Draw units with replacement: people, or the episodes of each person."""
+        """Draw units with replacement: people ([S] who each subject is), or the episodes of each subject."""
         _, first, unit = np.unique(seen.unit, return_index=True, return_inverse=True)
         owner = seen.person[first]
-        group = np.zeros_like(owner) if by == "subject" else owner
-        times = np.zeros((draws, len(owner)))
-        for one in np.unique(group):
-            mine = np.flatnonzero(group == one)
-            times[:, mine] = generator.multinomial(len(mine), np.full(len(mine), 1 / len(mine)), size=draws)
-        people = np.ones((draws, num_people))
+        people, times = np.ones((draws, len(who))), np.zeros((draws, len(owner)))
         if by == "subject":
+            met, number = np.unique(who[owner], return_inverse=True)
+            times[:] = generator.multinomial(len(met), np.full(len(met), 1 / len(met)), size=draws)[:, number]
             people[:] = 0.0
             people[:, owner] = times
+        else:
+            for one in np.unique(owner):
+                mine = np.flatnonzero(owner == one)
+                times[:, mine] = generator.multinomial(len(mine), np.full(len(mine), 1 / len(mine)), size=draws)
         keys = np.stack([seen.row, seen.time, seen.state, seen.action])
         _, place, cell = np.unique(keys, axis=1, return_index=True, return_inverse=True)
         counts: Any = csr_array((seen.weight, (unit, cell.ravel())), shape=(len(owner), len(place)))

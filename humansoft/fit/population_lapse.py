@@ -92,13 +92,17 @@ def log_likelihood(objective: PopulationObjective, full: Real) -> float:
 
 def by_person_at(objective: PopulationObjective, full: Real) -> Real:
     """Return that of each person [B], minus infinity where there is no solution."""
-    if isinstance(objective, MarginalLikelihood):
-        near = objective.nodes.deviation.mean(axis=1)  # they lie around the posterior means
-        nodes = adapted(objective.profiles, objective.mixed, full, objective.num_nodes, near)
-        if nodes is None:
-            return np.full(objective.mixed.num_people, -np.inf)
-        objective = replace(objective, nodes=nodes)
-    return objective.by_person(full)
+    there = around(objective, full)
+    return np.full(objective.mixed.num_people, -np.inf) if there is None else there.by_person(full)
+
+
+def around(objective: PopulationObjective, full: Real) -> PopulationObjective | None:
+    """Return the likelihood with nodes where the posteriors are at some parameters; ``None`` without a solution."""
+    if not isinstance(objective, MarginalLikelihood):
+        return objective
+    near = objective.nodes.deviation.mean(axis=1)  # they lie around the posterior means
+    nodes = adapted(objective.profiles, objective.mixed, full, objective.num_nodes, near)
+    return None if nodes is None else replace(objective, nodes=nodes)
 
 
 def _given(covariance: Real, place: int) -> Real:

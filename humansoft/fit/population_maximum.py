@@ -17,6 +17,7 @@ from humansoft.fit.mixed import Mixed
 from humansoft.fit.population_lapse import missed_lapse, needless_lapse, noticeable_lapse
 
 Real = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 OnStep = Callable[[int, float], None]
 
 IMPRECISE = 0.1
@@ -171,7 +172,13 @@ def by_laplace(
         second = improved(first)
         change, bend = first - full, second - 2 * first + full
         settled = _distance(mixed, first, full) <= _SAME_EM
-        if settled or collapsed(mixed, second).sum() == len(mixed.spread):
+        fresh = (collapsed(mixed, second) & mixed.table.free) | _better_at_0(objective, full, second)
+        if fresh.any() and not settled:  # the way to 0 is endless in the logarithm: the others settle without
+            full = np.where(fresh, np.log(SMALLEST_SD / 2), second)
+            mixed = mixed.holding(fresh, full)
+            objective = LaplaceLikelihood(profiles, mixed, decisions)
+            continue
+        if settled:
             full = second
             break
         length = np.linalg.norm(change) / max(float(np.linalg.norm(bend)), 1e-300)
@@ -181,6 +188,18 @@ def by_laplace(
         )
         full = second if near else far
     return PopulationMaximum(objective, full, history, settled)
+
+
+def _better_at_0(objective: LaplaceLikelihood, full: Real, improved: Real) -> Flags:
+    """[P] standard deviations that EM makes smaller and that had better be 0: it would take for ever to get there."""
+    table = objective.mixed.table
+    found = np.zeros(len(full), dtype=bool)
+    falling = [row.kind == "log_sd" for row in table.rows] & table.free & (improved < full)
+    height = float(objective.by_person(improved).sum()) if falling.any() else 0.0
+    for place in np.flatnonzero(falling):
+        without = np.where(np.arange(len(full)) == place, np.log(SMALLEST_SD / 2), improved)
+        found[place] = float(objective.by_person(without).sum()) >= height
+    return found
 
 
 def _em_step(objective: LaplaceLikelihood, full: Real, history: list[float], on_step: OnStep | None) -> Real:
@@ -202,7 +221,9 @@ def _em_step(objective: LaplaceLikelihood, full: Real, history: list[float], on_
         expected = ExpectedLikelihood(objective.profiles, mixed, objective.decisions, mixed.own(full, points), chance)
         shared = mixed.split(_learned(expected, full, _STEPS_OF_EM, [], None))[0]
     improved: Real = np.r_[shared, coefficients, mixed.varies.of_moments(moments)]
-    return improved
+    still = np.zeros(len(full), dtype=bool) if mixed.held is None else ~np.isnan(mixed.held)
+    spread = np.arange(len(full)) >= len(full) - len(mixed.spread)
+    return np.where(still & spread, full, improved)
 
 
 def _learned(

@@ -17,7 +17,7 @@ from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.marginal import PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
-from humansoft.fit.population_lapse import highest_logit, log_likelihood
+from humansoft.fit.population_lapse import around, highest_logit, log_likelihood
 
 Real = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -28,7 +28,10 @@ _VAGUE = 0.25  # standard error of a log spread from which its likelihood is not
 _WIDEST = 12.0  # natural logs from the estimate within which an end of an interval is looked for
 _FARTHEST = 40.0  # the same, of what runs away
 _ROUNDING = 1e-12  # of the mean of a column that is 0, or of what does not move
-_CLOSE, _ABYSS = 1e-4, -1e4  # how closely ends are found; what stands for the logarithm of 0
+_CLOSE, _NEAR = 1e-4, 5e-3  # how closely ends are found, of the latter if each of their values takes a maximum
+_ABYSS = -1e4  # what stands for the logarithm of 0
+_NEWTON_STEPS, _GAIN = 15, 2e-3  # towards the best of all else; nats that are worth another step
+_FIRST_STEP = 0.25  # variance of a log standard deviation of which the estimate, 0, has no curvature
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,13 +170,52 @@ def population_params(objective: PopulationObjective, full: Real, uncertain: Unc
 def _profile(objective: PopulationObjective, full: Real, uncertain: Uncertainty, place: int) -> tuple[float, float]:
     """Return where the profile likelihood of a log standard deviation has fallen by half a chi-squared quantile.
 
-    The other parameters follow along the line that their joint normal distribution says.
+    The other parameters follow along the line that their joint normal distribution says; where there is another
+    standard deviation, which may take over, they are then led to their maximum.
     """
     variance = uncertain.covariance[place, place]
     path = uncertain.covariance[place] / variance if variance > 0 else np.eye(len(full))[place]
     goal = log_likelihood(objective, full) - TWO_SIDED_DROP
-    ends = [_crossing(lambda x: log_likelihood(objective, full + x * path) - goal, side * _WIDEST) for side in (-1, 1)]
+    several = len(objective.mixed.spread) > 1
+
+    def excess(moved: float) -> float:
+        if several:
+            return _best_given(objective, full, uncertain.covariance, path, place, moved) - goal
+        return log_likelihood(objective, full + moved * path) - goal
+
+    ends = [_crossing(excess, side * _WIDEST, _NEAR if several else _CLOSE) for side in (-1, 1)]
     return float(full[place]) + ends[0], float(full[place]) + ends[1]
+
+
+def _best_given(
+    objective: PopulationObjective, full: Real, covariance: Real, path: Real, place: int, moved: float
+) -> float:
+    """Return the largest log-likelihood where a log standard deviation is held ``moved`` from its estimate.
+
+    Newton's method with the curvature of the estimate, from the best of three starts: along the normal's line, with all
+    else as it is, and with other standard deviations that take over from this one.
+    """
+    is_sd = np.array([row.kind == "log_sd" for row in objective.table.rows], dtype=bool)
+    others = is_sd & (np.arange(len(full)) != place)
+    alone = np.where(np.arange(len(full)) == place, full + moved, full)
+    instead = np.where(others, np.logaddexp(2 * full, 2 * full[place]) / 2, alone)
+    inner = covariance - np.outer(covariance[place], path)
+    inner[others, others] = np.maximum(inner[others, others], _FIRST_STEP)
+    starts = (full + moved * path, alone, instead)
+    values = [log_likelihood(objective, point) for point in starts]
+    point, value = starts[int(np.argmax(values))], max(values)
+    for _ in range(_NEWTON_STEPS if np.isfinite(value) else 0):
+        there = around(objective, point)
+        assert there is not None, "its likelihood is finite"
+        slope = there.scores(point).sum(axis=0)
+        slope[place] = 0.0
+        step = inner @ slope
+        trial = point + step / max(1.0, float(np.abs(step).max()))
+        found = log_likelihood(objective, trial)
+        if not found > value + _GAIN:
+            break
+        point, value = trial, found
+    return value
 
 
 def _one_sided(objective: PopulationObjective, full: Real, path: Real) -> tuple[float, float]:
@@ -193,10 +235,10 @@ def _one_sided(objective: PopulationObjective, full: Real, path: Real) -> tuple[
     return (-np.inf, end) if back > 0 else (end, np.inf)
 
 
-def _crossing(excess: Callable[[float], float], far: float) -> float:
+def _crossing(excess: Callable[[float], float], far: float, close: float = _CLOSE) -> float:
     """Return where a function that is positive at 0 falls below 0 on the way to ``far``; infinite if it does not."""
     if excess(far) >= 0:
         return float(np.copysign(np.inf, far))
     if excess(0.0) <= 0:  # no maximum was reached
         return 0.0
-    return float(brentq(lambda x: max(excess(x), _ABYSS), 0.0, far, xtol=_CLOSE))
+    return float(brentq(lambda x: max(excess(x), _ABYSS), 0.0, far, xtol=close))

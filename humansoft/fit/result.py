@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from humansoft.codebook import Labels, label_index
 from humansoft.data.log import Columns
+from humansoft.data.parts import persons_of
 from humansoft.errors import NotConvergedError, UsageError
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.population import Population
@@ -264,6 +265,11 @@ class Fit:
         """Return one estimate by name."""
         place = self.params.index.get_loc((name, label))
         return float(self.params["estimate"].to_numpy(dtype=float)[place])
+
+    @property
+    def num_people(self) -> int:
+        """Number of people; of people who were met in several conditions, each is a subject in each."""
+        return len(set(persons_of(self.training.participants, self.subjects.values).values()))
 
     def __eq__(self, other: object) -> bool:
         """Two fits are equal when all their numbers, labels and sentences are."""

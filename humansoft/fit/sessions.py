@@ -53,6 +53,11 @@ def by_session(log: BehaviorLog, column: str) -> Sessions:
         UsageError: no such column.
         LogError: not two sessions, decisions without one, episodes in two of them, or nobody met twice.
     """
+    if column in log.columns.conditions:
+        raise LogError(
+            f"the log is taken apart by {column!r} already: each person in each {column} is a subject. Read it without "
+            "conditions to see who was met twice"
+        )
     labels, session = condition_of(log, column)
     if len(labels) != 2:
         raise LogError(

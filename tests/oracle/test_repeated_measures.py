@@ -250,3 +250,49 @@ def test_folds_and_splits_keep_a_person_together(log: hs.BehaviorLog) -> None:
     assert set(people_of(train)).isdisjoint(people_of(test))
     dealt = [set(who[held_out]) for _, held_out in folds_of(log, "subject", 3, 1)]
     assert sum(map(len, dealt)) == 8
+
+
+def test_the_bootstrap_draws_people_in_all_their_conditions(log: hs.BehaviorLog) -> None:
+    model = hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerGroup("block"))
+    fit = hs.fit(model, log)
+    assert any("different people" in note for note in fit.notes)
+    temperatures = hs.SoftOptimalModel(CORRIDOR, hs.LinearReward(["step", "lava"], {"step": -1.0}), hs.PerSubject())
+    table = hs.bootstrap(hs.fit(temperatures, log), log, by="subject", draws=4, seed=1)
+    left = {str(label): table["log_temperature", label].isna().tolist() for label in log.subjects}
+    assert all(left[f"p{i:03d}/b0"] == left[f"p{i:03d}/b1"] for i in range(1, 8))
+    assert any(map(any, left.values()))
+
+
+def test_people_of_a_fit_are_simulated_in_their_conditions(fitted: hs.Fit) -> None:
+    log = hs.simulate(fitted, 3, seed=1)
+    assert list(log.subjects) == list(fitted.subjects.values)
+    assert log.columns.conditions == ("block",)
+    assert log.participants.loc["p001/b1", ["person", "block"]].tolist() == ["p001", "b1"]
+    again = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, "~ block"), log, method="hierarchical")
+    assert WITHIN in population_of(again).sd.index
+    assert again.num_people == fitted.num_people == 8
+
+
+def test_the_methods_paragraph_says_what_was_fitted(fitted: hs.Fit) -> None:
+    said = hs.compare(fitted, by="block").attrs["methods"]
+    assert "marginal maximum likelihood" in said
+    assert "8 people in 15 conditions" in said
+    assert "a deviation of each person and of each person in each condition" in said
+    assert "these very people" not in said
+
+
+def test_known_people_in_other_conditions_are_no_newcomers(log: hs.BehaviorLog, fitted: hs.Fit) -> None:
+    table = log.to_dataframe().assign(block="b2")
+    later = hs.read(table, state=["state_0", "state_1"], conditions="block")
+    with pytest.raises(hs.errors.UsageError, match="knows 'p000'"):
+        hs.adapt(fitted, later)
+
+
+@pytest.mark.slow
+def test_laplace_settles_where_people_do_not_change() -> None:
+    log = met_again(12, 4, seed=24, between=0.6, within=0.0)
+    fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, "~ block"), log, method="hierarchical")
+    assert fit.population is not None
+    assert fit.population.integration == "laplace"
+    assert fit.converged
+    assert fit.population.sd[WITHIN] == 0

@@ -117,7 +117,7 @@ def test_options_of_numpys_types_are_saved_as_plain_ones(tmp_path: Path) -> None
         ('"env_id"', '"environment"', "policy.json was edited"),
         ('"scores"', '"score"', "policy.json was edited"),
         ('"checksum"', '"sum"', "policy.json was edited"),
-        ('"format": 3', '"format": 2', "is of format 2, this version reads 3"),
+        ('"format": 4', '"format": 2', "is of format 2, this version reads 4"),
         ("{", "[{", "policy.json is damaged"),
     ],
 )
