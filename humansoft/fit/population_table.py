@@ -1,7 +1,7 @@
 """The table of a population's parameters: standard errors, intervals, and what runs away."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ _FARTHEST = 40.0  # the same, of what runs away
 _ROUNDING = 1e-12  # of the mean of a column that is 0, or of what does not move
 _CLOSE, _NEAR = 1e-4, 5e-3  # how closely ends are found, of the latter if each of their values takes a maximum
 _ABYSS = -1e4  # what stands for the logarithm of 0
-_NEWTON_STEPS, _GAIN = 15, 2e-3  # towards the best of all else; nats that are worth another step
+_NEWTON_STEPS, _GAIN = 10, 2e-3  # towards the best of all else; nats that are worth another step
 _FIRST_STEP = 0.25  # variance of a log standard deviation of which the estimate, 0, has no curvature
 
 
@@ -197,6 +197,7 @@ def _best_given(
     """
     is_sd = np.array([row.kind == "log_sd" for row in objective.table.rows], dtype=bool)
     others = is_sd & (np.arange(len(full)) != place)
+    objective = replace(objective, mixed=objective.mixed.releasing(others))
     alone = np.where(np.arange(len(full)) == place, full + moved, full)
     instead = np.where(others, np.logaddexp(2 * full, 2 * full[place]) / 2, alone)
     inner = covariance - np.outer(covariance[place], path)
