@@ -19,7 +19,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
-from humansoft.errors import ModelError, shortlist
 from humansoft.solvers.chain import can_reach, solve_chain
 from humansoft.solvers.goal_expansion import GoalExpansion
 from humansoft.solvers.goal_turns import GoalTurns
@@ -73,10 +72,7 @@ def restricted(policy: Policy, rows: Int[Index, " R"], goals: Int[Index, " G"]) 
     """
     whole = policy.expansion
     assert isinstance(whole, GoalExpansion)
-    known = whole.block[rows][:, goals]
-    if (known < 0).any():
-        lost = policy.task.contexts.decode(goals[(known < 0).any(axis=0)])
-        raise ModelError(f"the policy does not say what people do on trips to {shortlist(lost)}")
+    known = whole.starts(policy.task, rows[:, None], goals)
     pairs = (rows[:, None] * len(whole.goals.target) + goals).ravel()
     part = GoalExpansion(whole.task, whole.goals, whole.is_counted, pairs, len(whole.block))
     found = policy.solution
