@@ -48,7 +48,7 @@ class Expansion:
         place: Index = self.starts(task, row, task.context.numpy()[state]) + self.local[state]
         return place
 
-    def starts(self, task: Task, row: Int[Index, "*N"], context: Int[Index, "*N"]) -> Int[Index, "*N"]:
+    def starts(self, task: Task, row: Int[Index, "*#N"], context: Int[Index, "*#N"]) -> Index:
         """Return the place where the block of each (row, context) begins.
 
         Raises:

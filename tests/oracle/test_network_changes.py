@@ -1,5 +1,7 @@
 """Closed links and new ones, against networks built anew and against the same spelled out goal by goal."""
 
+from collections.abc import Callable, Hashable, Sequence
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
@@ -185,7 +187,8 @@ def test_a_prediction_that_rests_on_what_was_fixed_says_so() -> None:
 @pytest.mark.slow
 def test_trips_that_cannot_arrive_any_more_are_named(fitted: hs.Fit) -> None:
     into_shop = [(start, SHOP) for start in streets(2).query(f"to == {SHOP}")["from"]]
-    lonely = hs.add_turns(fitted.task, pd.DataFrame({"from": [60], "to": [SHOP], "time": 1.0, "toll": 0.0}))
+    lane = pd.DataFrame({"from": [60], "to": [SHOP], "time": 1.0, "toll": 0.0})
+    lonely = hs.add_turns(fitted.task, lane, origins=[60])
     changed = hs.block(lonely, actions=into_shop)  # open for those only who start on link 60
     asked = {(SHOP, 0): 3.0, (HOME, 0): 1.0}
     found = hs.counterfactual(fitted, changed, initial=asked)
@@ -200,6 +203,67 @@ def test_trips_that_cannot_arrive_any_more_are_named(fitted: hs.Fit) -> None:
     recorded = hs.counterfactual(fitted, without)
     assert recorded.cut_off
     assert all(without.states.encode([trip]) < 0 and (SHOP in np.array(trip)) for trip in recorded.cut_off)
+
+
+def test_a_known_reward_would_change_turns() -> None:
+    """It is a table by the place of turns among those of their link, which other turns move."""
+    task = by_goals(streets(2), GOALS)
+    known = hs.KnownReward(-1.5 * task.features[:, :, 0])
+    log = hs.simulate(hs.plan(task, {"time": -1.5}, planner="entropy"), episodes=30, seed=1)
+    fit = hs.fit(hs.SoftOptimalModel(task, known, hs.Shared(), "entropy"), log)
+    asked = {(3, 0): 1.0}
+    assert hs.counterfactual(fit, task, initial=asked).identified
+    for changed in (hs.block(task, actions=[(1, 2)]), hs.add_turns(task, NEW)):
+        with pytest.raises(hs.errors.ModelError, match=r"the reward is a KnownReward, .* make it a feature"):
+            hs.counterfactual(fit, changed, initial=asked)
+
+
+def refused(*turns: tuple[object, object], origins: Sequence[Hashable] = ()) -> str:
+    """Return what is said of new turns."""
+    table = pd.DataFrame(turns, columns=["from", "to"]).assign(time=1.0, toll=0.0)
+    with pytest.raises(hs.errors.TaskError) as caught:
+        hs.add_turns(by_goals(streets(2), GOALS), table, origins=origins)
+    return str(caught.value)
+
+
+def test_new_links_are_joined_to_the_network() -> None:
+    typo = refused((0, "brigde"), ("bridge", 3))
+    assert "no way leads to the new link 'bridge'; if trips only begin there, origins=['bridge']" in typo
+    assert "no way leads from the new link 'brigde' into the network. Did you mean 'bridge'?" in typo
+    ring = refused(("one", "two"), ("two", "one"), (3, 3.5))
+    assert ring.count("no way leads") == 5
+    text = refused(("1", "2"), ("2", "1"))
+    assert "1 (int) is known, this is '1' (str): make the types agree" in text
+    assert "and so for 3 more: 'x', 'y', 'z'" in refused(
+        *((0, f"end {k}") for k in range(8)), (0, "x"), (0, "y"), (0, "z")
+    )
+
+
+def test_trips_may_begin_on_a_new_link_to_which_no_way_leads() -> None:
+    turns = pd.DataFrame([("gate", "yard"), ("yard", 3)], columns=["from", "to"]).assign(time=1.0, toll=0.0)
+    people = hs.plan(hs.add_turns(by_goals(streets(2), GOALS), turns, origins=["gate"]), REWARD, planner="entropy")
+    assert hs.path_log_prob(people, ("gate", "yard", 3)) == pytest.approx(0.0)
+    assert "origin 'gat' is no new link. Did you mean 'gate'?" in refused(("gate", 3), origins=["gat"])
+    assert "origins='gate' is one text where a list is meant" in refused(("gate", 3), origins="gate")
+
+
+def test_tables_of_new_turns_are_read_whole() -> None:
+    task = by_goals(streets(2), GOALS)
+    unknown = NEW.assign(tolls=1.0)
+    asked: dict[str, Callable[[], object]] = {
+        "it has no rows": lambda: hs.add_turns(task, NEW[:0]),
+        "columns 'tolls' are no features of the network: take turns[['from', 'to', 'time', 'toll']]": (
+            lambda: hs.add_turns(task, unknown)
+        ),
+        "the new turns: a list is no table of turns": lambda: unwrap(hs.add_turns)(task, [(0, 50, 1.0, 0.0)]),
+        "the network: a list is no table of turns": lambda: unwrap(hs.Task.network)([(0, 50)]),
+        "features='time' is one text where a list is meant": lambda: hs.Task.network(NEW, features="time"),
+        "the network: it has no rows": lambda: hs.Task.network(NEW[:0].astype({"time": object}), features=["time"]),
+    }
+    for sentence, call in asked.items():
+        with pytest.raises(hs.errors.TaskError) as caught:
+            call()
+        assert sentence in str(caught.value)
 
 
 def test_every_goal_keeps_a_way() -> None:
