@@ -144,7 +144,7 @@ def _targets(links: Labels, start: Index, end: Index, goals: Sequence[Hashable] 
         distinct, number = np.unique(known, return_counts=True)
         if (number > 1).any():
             problems.add(f"goals {shortlist(links.decode(distinct[number > 1]))} stand more than once")
-        lost = np.setdiff1d(known, end)
+        lost = np.setdiff1d(known, end[start != end])  # nobody enters from itself
         if len(lost):
             problems.add(f"no turn leads into the goals {shortlist(links.decode(lost))}")
     return codes

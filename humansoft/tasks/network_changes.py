@@ -32,7 +32,7 @@ def closed_network(
             if label in task.states and label not in goals.links:
                 problems.add(f"{label!r}: links are closed for trips to all goals, give the link alone")
     closed = closed_ways(goals.links, goals.links, (goals.start, goals.end, goals.end), (links, passages, turns))
-    lost = np.setdiff1d(goals.target, goals.end[~closed])
+    lost = np.setdiff1d(goals.target, goals.end[~closed & (goals.start != goals.end)])  # nobody enters from itself
     with Problems("the blocked network", TaskError) as problems:
         if not closed.any():
             problems.add("nothing is blocked: no turn leads that way")

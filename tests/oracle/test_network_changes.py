@@ -127,15 +127,61 @@ def test_fitted_people_in_a_changed_network(fitted: hs.Fit, what: str) -> None:
     np.testing.assert_allclose(rows["visits"], again[rows.index], rtol=1e-12)
 
 
+def recorded(fit: hs.Fit, subject: str) -> dict[Hashable, int]:
+    """Return the trips of one person in the training data."""
+    starts = fit.training.starts
+    own = starts.loc[starts["subject"] == fit.subjects.encode([subject])[0], "state"].value_counts()
+    return dict(zip(fit.task.states.decode(own.index), own.tolist(), strict=True))
+
+
 @pytest.mark.slow
-def test_recorded_trips_are_asked_about_where_none_are_given(fitted: hs.Fit) -> None:
+def test_everybody_makes_their_own_recorded_trips(fitted: hs.Fit) -> None:
     found = hs.counterfactual(fitted, fitted.task)
-    starts = fitted.training.starts["state"].value_counts()
-    recorded = dict(zip(fitted.task.states.decode(starts.index), starts, strict=True))
-    again = hs.occupancy(fitted, recorded).groupby(["subject", "link"])["visits"].sum()
-    rows = found.predictions.set_index(["subject", "link"])["visits"]
-    np.testing.assert_allclose(rows, again[rows.index], rtol=1e-10)
+    rows = found.predictions.set_index(["subject", "link"])
+    for subject in ("ann", "bob"):
+        flows = hs.occupancy(fitted, recorded(fitted, subject)).groupby(["subject", "link"])["visits"].sum()
+        own = rows.loc[[subject]]
+        np.testing.assert_allclose(own["visits"], flows[own.index], rtol=1e-10)
+        assert set(own["trips"]) == {sum(recorded(fitted, subject).values())}
     assert found.cut_off == ()
+    assert "by each person's own recorded trips, 90 in all" in found.message
+    goals = fitted.task.states.decode(fitted.training.starts["state"])
+    recorded_ends = pd.Series([label[0] for label in goals]).value_counts()  # type: ignore[index]
+    predicted = rows["visits"].groupby("link").sum()
+    for end in (HOME, SHOP):
+        assert predicted[end] == pytest.approx(recorded_ends[end])
+
+
+@pytest.mark.slow
+def test_people_of_one_row_make_their_own_trips_too() -> None:
+    """One goal for each of two people who are alike, and one of them cannot get there any more."""
+    edges = streets(2)
+    task = by_goals(edges, GOALS)
+    log = hs.simulate(hs.plan(task, REWARD, {"ann": 1.0, "bob": 1.0}, "entropy"), episodes=60, seed=1)
+    goal, subject = log.frame["context"], log.frame["subject"]
+    log = log.select(
+        ((goal == HOME) & (subject == "ann")).to_numpy() | ((goal == SHOP) & (subject == "bob")).to_numpy()
+    )
+    fit = hs.fit(hs.SoftOptimalModel(task, hs.LinearReward(fixed={"time": -1.5}), hs.Shared(), "entropy"), log)
+    found = hs.counterfactual(fit, task).predictions.set_index(["subject", "link"])
+    for who, one in (("ann", HOME), ("bob", SHOP)):
+        flows = hs.occupancy(fit, recorded(fit, who)).query("subject == @who").set_index("link")["visits"]
+        own = found.loc[who]
+        np.testing.assert_allclose(own["visits"], flows[own.index], rtol=1e-10)
+        assert {HOME, SHOP} & set(own.index) == {one}
+    lost = hs.counterfactual(fit, by_goals(edges[edges["to"] != SHOP], [3, HOME]))
+    assert set(lost.cut_off) == set(recorded(fit, "bob"))
+    assert set(lost.predictions["subject"]) == {"ann"}
+    number = sum(recorded(fit, "bob").values())
+    assert f"{number} of {number + sum(recorded(fit, 'ann').values())} trips cannot arrive any more" in lost.message
+
+
+@pytest.mark.slow
+def test_trips_that_begin_where_nobody_gets_any_more_are_named(fitted: hs.Fit) -> None:
+    found = hs.counterfactual(fitted, hs.block(fitted.task, states=[5]), initial={(HOME, 5): 1.0, (HOME, 0): 2.0})
+    assert "Trips still begin on 5, into which no turn leads any more." in found.message
+    assert "by 3 trips that every person makes" in found.message
+    assert "begin on" not in hs.counterfactual(fitted, fitted.task, initial={(HOME, 5): 1.0}).message
 
 
 def untold(**fixed: float) -> tuple[hs.Fit, pd.DataFrame]:
@@ -193,7 +239,10 @@ def test_trips_that_cannot_arrive_any_more_are_named(fitted: hs.Fit) -> None:
     asked = {(SHOP, 0): 3.0, (HOME, 0): 1.0}
     found = hs.counterfactual(fitted, changed, initial=asked)
     assert found.cut_off == ((SHOP, 0),)
-    assert f"3 of 4 trips cannot arrive any more, and are left out: no way leads from 0 to {SHOP}" in found.message
+    assert (
+        f"3 of 4 trips of each person cannot arrive any more, and are left out: no way leads from 0 to {SHOP}"
+        in found.message
+    )
     assert not found.predictions.isna().any().any()
     alone = hs.counterfactual(fitted, changed, initial={(HOME, 0): 1.0})
     pd.testing.assert_frame_equal(found.predictions, alone.predictions)
@@ -268,6 +317,10 @@ def test_tables_of_new_turns_are_read_whole() -> None:
 
 def test_every_goal_keeps_a_way() -> None:
     task = by_goals(streets(2), GOALS)
+    loop = pd.concat([streets(2), pd.DataFrame({"from": [SHOP], "to": [SHOP], "time": 1.0, "toll": 0.0})])
+    for into in (loop, loop[(loop["to"] != SHOP) | (loop["from"] == SHOP)]):  # from itself, nobody enters
+        with pytest.raises(hs.errors.TaskError, match=f"no turn leads into the goals {SHOP}"):
+            hs.block(by_goals(into, GOALS), states=[SHOP])
     with pytest.raises(hs.errors.TaskError, match=f"no turn leads into the goals {SHOP} any more"):
         hs.block(task, states=[SHOP])
 
