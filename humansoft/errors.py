@@ -116,6 +116,17 @@ def did_you_mean(name: Hashable, known: Iterable[Hashable]) -> str:
         " Did you mean 'action'?"
     """
     known = list(known)
+    return near_miss(name, known) or f" Known: {shortlist(known)}."
+
+
+def near_miss(name: Hashable, known: Iterable[Hashable]) -> str:
+    """Return " Did you mean 'x'?" for a near miss among ``known``, else nothing.
+
+    Example:
+        >>> near_miss("actoin", ["action", "state"]), near_miss("reward", ["action", "state"])
+        (" Did you mean 'action'?", '')
+    """
+    known = list(known)
     twins = [k for k in known if str(k) == str(name)]
     if twins:
         return (
@@ -123,9 +134,20 @@ def did_you_mean(name: Hashable, known: Iterable[Hashable]) -> str:
             f"({type(name).__name__}): make the types agree (for example column.astype({type(twins[0]).__name__!r}))."
         )
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
-    if near:
-        return f" Did you mean {next(k for k in known if str(k) == near[0])!r}?"
-    return f" Known: {shortlist(known)}."
+    return f" Did you mean {next(k for k in known if str(k) == near[0])!r}?" if near else ""
+
+
+def refuse_text(name: str, given: object, error: type[HumansoftError]) -> None:
+    """Refuse text where a list is meant, whose letters would be taken for its items.
+
+    Example:
+        >>> refuse_text("features", "minutes", UsageError)
+        Traceback (most recent call last):
+            ...
+        humansoft.errors.UsageError: features='minutes' is one text where a list is meant: features=['minutes']
+    """
+    if isinstance(given, str):
+        raise error(f"{name}={given!r} is one text where a list is meant: {name}=[{given!r}]")
 
 
 def shortlist(items: Iterable[object], most: int = 8) -> str:

@@ -2,44 +2,48 @@
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from humansoft.errors import ModelError, UsageError
+from humansoft.errors import ModelError, UsageError, shortlist
 from humansoft.evaluate.changed_task import Question
 from humansoft.fit.result import Fit
+from humansoft.solvers.asked_trips import TripNumbers, Trips
 from humansoft.solvers.policy import Policy
-from humansoft.solvers.trip_tables import Trips, labelled, passes
+from humansoft.solvers.trip_tables import RARE, labelled, passes
 from humansoft.solvers.trips import chains
+from humansoft.tasks.goals import Goals
 from humansoft.tasks.task import Task
 
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
-_RARE = 1e-6  # of the trips to a goal: what fewer do moves no flow by more than that
 _SHOWN = 3  # of the ways that there are not any more, in a sentence
 
 
 @dataclass(frozen=True, eq=False)
 class TripQuestion(Question):
-    """Which links trips pass: the expected number of passes [B, L] per trip, of trips to all goals together.
+    """Which links trips pass: the expected number of passes [B, L] per trip, of a person's trips to all goals together.
 
     Attributes:
-        trips: the trips that arrive.
+        trips: [B] the trips of each person that arrive.
         lost: (goal, link) of those that do not, and how many they are.
+        is_shared: whether everybody makes the same trips; else each person their own.
     """
 
-    trips: Trips
+    trips: tuple[Trips, ...]
     lost: dict[Hashable, float]
+    is_shared: bool
 
     predicted = "how often a trip passes a link"
 
     @classmethod
-    def about(cls, fit: Fit, task: Task, prior: npt.ArrayLike | None, initial: Mapping[Any, float] | None) -> Self:
-        """Ask about trips through a changed network; those of the training data, where none are given.
+    def about(cls, fit: Fit, task: Task, prior: npt.ArrayLike | None, initial: TripNumbers | None) -> Self:
+        """Ask about trips through a changed network; each person's own of the training data, where none are given.
 
         Raises:
             ModelError: unknown goals or links, or no trip that arrives.
@@ -47,20 +51,19 @@ class TripQuestion(Question):
         """
         goals = task.goals
         assert goals is not None
-        lost: dict[Hashable, float] = {}
         if initial is None:
-            asked = _recorded(fit)
-            lost = {label: number for label, number in asked.items() if label not in task.states}
-            initial = {label: number for label, number in asked.items() if label not in lost}
-        if initial or not lost:
-            trips = Trips.of(task, initial, "counterfactual(initial=...)")
-            goal, link = trips.cut_off(goals)
-            number = trips.start[np.searchsorted(trips.goal, goal), link]
-            lost |= dict(zip(task.states.decode(goal * len(goals.links) + link), number.tolist(), strict=True))
-            trips = trips.arriving(goals)
-        if not initial or not len(trips.goal):
+            trips, lost = _recorded(fit, task)
+        else:
+            asked = Trips.of(task, initial, "counterfactual(initial=...)")
+            trips, lost = (asked,) * len(fit.subjects), {}
+        for one in trips[:1] if initial is not None else trips:
+            for label, number in _cut_off(one, task):
+                lost[label] = lost.get(label, 0.0) + number
+        arriving = {id(one): one.arriving(goals) for one in trips}
+        if not any(one.number for one in arriving.values()):
             raise ModelError(f"no trip can arrive in the changed network: no way leads {_ways(lost)}")
-        return cls.of(fit, task, prior, trips=trips, lost=lost)
+        own = tuple(arriving[id(one)] for one in trips)
+        return cls.of(fit, task, prior, trips=own, lost=lost, is_shared=initial is not None)
 
     @property
     def cut_off(self) -> tuple[Hashable, ...]:
@@ -69,75 +72,127 @@ class TripQuestion(Question):
 
     def predict(self, full: Real) -> tuple[Policy, Real]:
         """Return the policy on trips to their goals, and how often a trip passes each link [B, L]."""
-        policy, total = self._policy(full), self.trips.start.sum()
-        by_row = {row: visits.sum(axis=0) / total for row, visits in self._visits(policy)}
-        return policy, np.stack([by_row[row] for row in self.rows.tolist()])
+        policy = self._here if full is self.full else self._policy(full)
+        found = np.zeros((len(self.trips), len(self._goals.links)))
+        for people, trips, visits in self._visits(policy):
+            found[people] = visits.sum(axis=0) / trips.number
+        return policy, found
 
     def decisions(self) -> tuple[Index, Index]:
-        """Return everybody on all links that more than very few of the trips to a goal pass."""
-        size, people, states = self.trips.start.shape[1], [], []
-        number = self.trips.start.sum(axis=1, keepdims=True)
-        met = {row: np.nonzero(visits > _RARE * number) for row, visits in self._visits(self._policy(self.full))}
-        for person, row in enumerate(self.rows.tolist()):
-            place, link = met[row]
-            inner = link != self._target[place]
-            states.append((self.trips.goal[place] * size + link)[inner])
-            people.append(np.full(inner.sum(), person))
+        """Return everybody on all links that more than very few of their trips to a goal pass."""
+        size, people, states = len(self._goals.links), [], []
+        for alike, trips, visits in self._visits(self._here):
+            place, link = np.nonzero(visits > RARE * trips.start.sum(axis=1, keepdims=True))
+            goal = trips.goal[place]
+            inner = link != self._goals.target[goal]
+            states.append(np.tile((goal * size + link)[inner], len(alike)))
+            people.append(np.repeat(alike, inner.sum()))
         return np.concatenate(people), np.concatenate(states)
 
     def example(self, where: tuple[int, ...]) -> str:
         """Name the person and the link."""
-        goals = self.model.task.goals
-        assert goals is not None
-        who, link = self.model.subjects.values[where[0]], goals.links.values[where[1]]
+        who, link = self.model.subjects.values[where[0]], self._goals.links.values[where[1]]
         return f"how often a trip of {who!r} passes link {link!r}"
 
     def table(self, estimates: Real, low: Real, high: Real) -> pd.DataFrame:
         """Return one row a subject and link that is passed."""
-        goals, total = self.model.task.goals, self.trips.start.sum()
-        assert goals is not None
-        where = np.nonzero(high)
+        number = np.array([one.number for one in self.trips])
+        where = np.nonzero(high > RARE)
         table = pd.DataFrame({"subject": labelled(self.model.subjects, where[0]).astype(object)})
-        table["link"] = labelled(goals.links, where[1])
-        return table.assign(visits=estimates[where] * total, low=low[where] * total, high=high[where] * total)
+        table["link"] = labelled(self._goals.links, where[1])
+        own = number[where[0]]
+        return table.assign(trips=own, visits=estimates[where] * own, low=low[where] * own, high=high[where] * own)
 
     def sentences(self) -> list[str]:
-        """Say which trips cannot arrive."""
-        if not self.lost:
-            return []
-        number, arriving = sum(self.lost.values()), self.trips.start.sum()
-        return [
-            f"{number:g} of {number + arriving:g} trips cannot arrive any more, and are left out: no way leads "
-            f"{_ways(self.lost)}."
+        """Say what is counted, which trips cannot arrive, and which begin where nobody gets any more."""
+        arriving = self.trips[0].number if self.is_shared else sum(one.number for one in self.trips)
+        each = " of each person" if self.is_shared else ""
+        said = [
+            f"Visits are expected passes by {arriving:g} trips that every person makes (initial=): over people, they "
+            "add up to that many trips each."
+            if self.is_shared
+            else f"Visits are expected passes by each person's own recorded trips, {arriving:g} in all: over people, "
+            "they add up to the recorded traffic."
         ]
+        if self.lost:
+            number = sum(self.lost.values())
+            said.append(
+                f"{number:g} of {number + arriving:g} trips{each} cannot arrive any more, and are left out: no way "
+                f"leads {_ways(self.lost)}."
+            )
+        shut = np.setdiff1d(self._entered_before, self._goals.end)
+        begun = np.concatenate([np.flatnonzero(one.start.any(axis=0)) for one in self.trips])
+        on_shut = self._goals.links.decode(np.intersect1d(begun, shut))
+        if on_shut:
+            said.append(f"Trips still begin on {shortlist(on_shut, _SHOWN)}, into which no turn leads any more.")
+        return said
 
     @property
-    def _target(self) -> Index:
+    def _entered_before(self) -> Index:
+        """Links (codes) into which turns led in the fitted network."""
+        before = self.fit.task.goals
+        assert before is not None
+        code = self._goals.links.encode(before.links.decode(np.unique(before.end)))
+        return code[code >= 0]
+
+    @property
+    def _goals(self) -> Goals:
         goals = self.model.task.goals
         assert goals is not None
-        return goals.target[self.trips.goal]
+        return goals
+
+    @cached_property
+    def _here(self) -> Policy:
+        """The policy at the estimates."""
+        return self._policy(self.full)
 
     def _policy(self, full: Real) -> Policy:
-        model, row, goal = self.model_at(full), self.rows, self.trips.goal
-        states = np.tile(goal * self.trips.start.shape[1], len(row))
+        model, row = self.model_at(full), self.rows
+        goal = np.unique(np.concatenate([one.goal for one in self.trips]))
+        states = np.tile(goal * len(self._goals.links), len(row))
         return model.policy_on(model.subjects, row, model.expand(np.repeat(row, len(goal)), states))
 
-    def _visits(self, policy: Policy) -> Iterator[tuple[int, Real]]:
-        """Yield how often trips to each goal pass each link [G, L], row by row."""
-        for row, chain in chains(policy):
-            yield row, passes(chain, self.trips.start)[1]
+    def _visits(self, policy: Policy) -> Iterator[tuple[Index, Trips, Real]]:
+        """Yield people who are alike and make the same trips, these, and how often they pass each link [G, L]."""
+        alike: dict[tuple[int, int], list[int]] = {}
+        for person, row in enumerate(self.rows.tolist()):
+            alike.setdefault((row, id(self.trips[person])), []).append(person)
+        known = dict(chains(policy))
+        for (row, _), people in alike.items():
+            trips = self.trips[people[0]]
+            if len(trips.goal):
+                yield np.array(people), trips, passes(known[row].toward(trips.goal), trips.start)[1]
 
 
-def _recorded(fit: Fit) -> dict[Hashable, float]:
-    """Return the trips of the training data, (goal, link) -> number."""
-    starts = fit.training.starts["state"].to_numpy()
-    if not len(starts):
+def _recorded(fit: Fit, task: Task) -> tuple[tuple[Trips, ...], dict[Hashable, float]]:
+    """Return the trips of each person in the training data, and those whose goal or link is gone."""
+    starts, goals = fit.training.starts, task.goals
+    assert goals is not None
+    if starts.empty:
         raise UsageError(
             f"the run was fitted to {fit.training.source}, counted while reading, which keeps no trips: say where they "
             "begin and where they go, initial={(goal, link): number of trips}"
         )
-    state, number = np.unique(starts, return_counts=True)
-    return dict(zip(fit.task.states.decode(state), number.astype(float).tolist(), strict=True))
+    table = starts.groupby(["subject", "state"]).size().reset_index(name="number")
+    person, number = table["subject"].to_numpy(), table["number"].to_numpy(dtype=float)
+    label = fit.task.states.decode(table["state"])
+    state = task.states.encode(label)
+    lost: dict[Hashable, float] = {}
+    for place in np.flatnonzero(state < 0):
+        lost[label[place]] = lost.get(label[place], 0.0) + float(number[place])
+    trips = []
+    for code in range(len(fit.subjects)):
+        own = (person == code) & (state >= 0)
+        trips.append(Trips.collected(state[own], number[own], len(goals.links)))
+    return tuple(trips), lost
+
+
+def _cut_off(trips: Trips, task: Task) -> list[tuple[Hashable, float]]:
+    """Return (goal, link) of the trips from where no way leads to their goal, and how many they are."""
+    assert task.goals is not None
+    goal, link = trips.cut_off(task.goals)
+    number = trips.start[np.searchsorted(trips.goal, goal), link]
+    return list(zip(task.states.decode(goal * len(task.goals.links) + link), number.tolist(), strict=True))
 
 
 def _ways(lost: Mapping[Any, float]) -> str:

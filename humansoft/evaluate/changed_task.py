@@ -18,6 +18,7 @@ from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.result import Fit
 from humansoft.model import SoftOptimalModel
+from humansoft.rewards.known import KnownReward
 from humansoft.rewards.linear import LinearReward
 from humansoft.solvers.expansion import Observations
 from humansoft.solvers.policy import Policy
@@ -60,6 +61,11 @@ def require_same_question(fit: Fit, task: Task, prior: npt.ArrayLike | None) -> 
             problems.add(
                 f"the discount is {task.discount:g}, it was {old.discount:g}: that is the people's, not the task's"
             )
+        if isinstance(model.reward, KnownReward) and not _same_places(old, task):
+            problems.add(
+                "the reward is a KnownReward, a table of numbers for the states and actions of the fitted task, and "
+                "the changed one has others: make it a feature, with a weight held at 1, LinearReward(fixed={...})"
+            )
         if model.prior is not None and prior is None:
             problems.add("the model has a reference policy of its own: say what it is in this task, prior=...")
         if prior is not None and model.prior is None:
@@ -77,6 +83,15 @@ def _compare_actions(old: Task, task: Task, problems: Problems) -> None:
     lost = [label for label in old.actions.values if label not in task.actions]
     if lost:
         problems.add(f"the actions {shortlist(lost)} are gone: name them, available nowhere, if that is meant")
+
+
+def _same_places(old: Task, task: Task) -> bool:
+    """Whether a table of rewards by state and action means in a task what it meant in the old one."""
+    if old.goals is None or task.goals is None:  # what can no longer be done leaves its entry unread
+        more = old.actions == task.actions and old.states == task.states
+        return more and not bool((task.available & ~old.available).any())
+    ends = np.array_equal(old.goals.start, task.goals.start) and np.array_equal(old.goals.end, task.goals.end)
+    return ends and old.goals.links == task.goals.links
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,8 @@ A flat direction of a fit leaves the likelihood of its training data unchanged, 
 behavior elsewhere (SCIENCE 4.3). Predictions are then a range, not a number.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,8 @@ from humansoft.evaluate.changed_network import TripQuestion
 from humansoft.evaluate.changed_task import Question, StateQuestion, require_same_question
 from humansoft.evaluate.flatness import effects, training_likelihood
 from humansoft.fit.flat_space import spectrum
-from humansoft.fit.result import Fit
+from humansoft.fit.result import Fit, require_fit
+from humansoft.solvers.asked_trips import TripNumbers
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.task import Task
 from humansoft.threads import one_thread
@@ -27,7 +27,7 @@ Real = npt.NDArray[np.float64]
 
 _SAME_LIKELIHOOD = 1e-3  # of a log-likelihood: no data tell models apart that are this close
 _MOST_HALVINGS = 10
-_NO_CHANGE = 1e-6  # of a probability
+_NO_CHANGE = 1e-6  # of a probability, or of the passes of a link per trip
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,8 @@ class Counterfactual:
         message: what is identified and what is not, in a sentence to report.
         predictions: one row a subject, state and action (and time, with a horizon): ``probability``,
             and ``low`` and ``high``, its range over the flat directions of the fit. On a network, one row a subject
-            and link: ``visits``, how often all trips together are expected to pass it, and the range of that.
+            and link that more than a millionth of the subject's trips pass: ``trips``, how many trips of the subject
+            arrive, ``visits``, how often these together are expected to pass the link, and the range of that.
         cut_off: on a network, (goal, link) of the trips from where no way leads to their goal any more; they are not
             among the predictions.
     """
@@ -63,11 +64,12 @@ def counterfactual(
     *,
     prior: npt.ArrayLike | None = None,
     reach: float = 1.0,
-    initial: Mapping[Any, float] | None = None,
+    initial: TripNumbers | None = None,
 ) -> Counterfactual:
     r"""Predict what the fitted people do in a changed task: a blocked corridor, a new link, another maze.
 
-    Along every flat direction of the fit parameters are moved as far as ``reach`` says, as long as the
+    Predicted are probabilities of actions, on a network how often links are passed. Along every flat direction of the
+    fit parameters are moved as far as ``reach`` says, as long as the
     training data stay as probable as they were; wherever that changes a prediction, the
     prediction is a range. Weights that were held fixed are taken at their word, but the message says if the
     prediction rests on them.
@@ -78,8 +80,9 @@ def counterfactual(
             :func:`humansoft.block` and :func:`humansoft.link` (:func:`humansoft.add_turns` of a network) make one.
         prior: [S, A] reference policy in the changed task, where the fitted model has one of its own.
         reach: how far to move, in units of the largest reward of a decision in the fitted task.
-        initial: on a network, (goal, link) -> number of trips to that goal that begin on that link, of each person; by
-            default all trips of the training data.
+        initial: on a network, (goal, link) -> number of trips to that goal that begin on that link, which every person
+            makes (or a series or table, as :func:`humansoft.occupancy` takes it); by default each person makes the
+            trips that were recorded of them, so that the sum over people is the recorded traffic.
 
     Returns:
         Policy, range and verdict, over the states that can be reached from the task's start
@@ -88,7 +91,8 @@ def counterfactual(
     Raises:
         NotConvergedError: the fit stopped early.
         ModelError: the task asks what these people cannot be asked; all differences at once; no trip can arrive.
-        UsageError: trips, where the task is no network; none, of a fit to a counted log, which has no starts.
+        UsageError: what is no fit; trips, where the task is no network; none, of a fit to a counted log, which has no
+            starts.
         IdentificationError: a fit with a horizon that is not identified: it does not keep what the range needs.
         SolveError: the model has no solution in the changed task.
 
@@ -109,6 +113,7 @@ def counterfactual(
         >>> closed.predictions.set_index("link")["visits"].round(1).to_dict()
         {'home': 100.0, 'park': 100.0, 'work': 100.0}
     """
+    require_fit(fit, "counterfactual()")
     fit.require_converged()
     require_same_question(fit, task, prior)
     asked = _question(fit, task, prior, initial)
@@ -129,7 +134,7 @@ def counterfactual(
     return Counterfactual(policy, identified, message, asked.table(estimates, low, high), asked.cut_off)
 
 
-def _question(fit: Fit, task: Task, prior: npt.ArrayLike | None, initial: Mapping[Any, float] | None) -> Question:
+def _question(fit: Fit, task: Task, prior: npt.ArrayLike | None, initial: TripNumbers | None) -> Question:
     if task.goals is not None:
         return TripQuestion.about(fit, task, prior, initial)
     if initial is not None:
@@ -173,7 +178,7 @@ class _Range:
         return kept
 
     def over(self, directions: Real) -> tuple[Real, Real]:
-        """Return the smallest and largest probability [B, (T,) S, A] along the directions [P, K]."""
+        """Return the smallest and largest of each predicted number along the directions [P, K]."""
         low, high = self.estimates.copy(), self.estimates.copy()
         for direction in directions.T:
             size = float(np.max(np.abs(direction) * self.asked.fit.model.table.scales))

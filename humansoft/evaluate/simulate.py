@@ -11,7 +11,7 @@ from humansoft.codebook import Codebook, Labels
 from humansoft.data.log import BehaviorLog, Columns
 from humansoft.data.parts import by_conditions
 from humansoft.data.readers import build_log
-from humansoft.errors import Problems, UsageError
+from humansoft.errors import ModelError, Problems, UsageError, shortlist
 from humansoft.evaluate.environment_episodes import environment_log, walk_in_task
 from humansoft.fit.result import Fit
 from humansoft.solvers.environment_policy import EnvironmentPolicy
@@ -38,8 +38,9 @@ def simulate(
     r"""Simulate episodes of every person.
 
     People of a fit start where they started in the training data (drawn again with replacement);
-    people of a policy start from the task's start distribution, or anywhere if it has none. So do people of
-    a fit to a counted log, which has no starts, but only where the task has a start distribution.
+    people of a policy start from the task's start distribution, or anywhere if it has none: in a network on any link,
+    bound for any goal that the policy knows. So do people of a fit to a counted log, which has no starts, but only
+    where the task has a start distribution.
     In a Gymnasium environment it is the environment that says where episodes start and when they end.
 
     Args:
@@ -61,7 +62,7 @@ def simulate(
         UsageError: fewer than one episode or step, a seed below 0, or numbers that are not whole; a policy of no
             temperature (:class:`humansoft.TemperaturePolicy`: simulate ``policy.at(temperature)``); a fit to a counted
             log in a task without start distribution; options without an environment.
-        ModelError: the environment has other states or actions than the task.
+        ModelError: the environment has other states or actions than the task; a policy that knows no start of somebody.
         WorldError: the environment failed with an error of its own (its cause), or gave what is not in its space.
 
     Example:
@@ -152,15 +153,20 @@ def _training_starts(fit: Fit, episodes: int, generator: np.random.Generator) ->
 
 
 def _task_starts(policy: Policy, episodes: int, generator: np.random.Generator) -> tuple[Index, Index, Index]:
-    task = policy.task
-    count = episodes * len(policy.subjects)
+    """Draw starts among those of which the policy says what people do there."""
+    task, people = policy.task, np.arange(len(policy.subjects))
     weights = possible_starts(task).astype(np.float64) if task.initial is None else task.initial.numpy()
-    probabilities = weights / weights.sum()
-    return (
-        np.repeat(np.arange(len(policy.subjects)), episodes),
-        generator.choice(len(probabilities), size=count, p=probabilities),
-        np.full(count, 1000),
-    )
+    starts = np.empty((len(people), episodes), dtype=np.int64)
+    # Nearly always everybody knows the same contexts: one draw for all.
+    _, first, kind = np.unique(policy.expansion.block[policy.row] >= 0, axis=0, return_index=True, return_inverse=True)
+    for number, example in enumerate(first):
+        alike = np.flatnonzero(kind.ravel() == number)
+        known = weights * policy.expansion.holds(task, int(policy.row[example]))
+        if not known.any():
+            who = shortlist(policy.subjects.decode(alike))
+            raise ModelError(f"the policy does not say what {who} do in any state that episodes start in")
+        starts[alike] = generator.choice(len(known), size=(len(alike), episodes), p=known / known.sum())
+    return np.repeat(people, episodes), starts.ravel(), np.full(starts.size, 1000)
 
 
 def _rolled(policy: Policy, subject: Index, state: Index, limit: Index, generator: np.random.Generator) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Fit: the frozen result of fitting a model to a log."""
 
 import enum
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from humansoft.fit.population import Population
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
 from humansoft.packing import same_table
+from humansoft.solvers.asked_trips import goal_codes, listed
 from humansoft.solvers.policy import Policy
 from humansoft.tasks.comparison import same_task
 from humansoft.tasks.task import Task
@@ -191,10 +192,18 @@ class Fit:
         """What the fitted people do in every state of the task; in a large network that is a large table."""
         return self._policy_in(np.arange(len(self.task.states)))
 
-    def policy_toward(self, goals: Index) -> Policy:
-        """Return what the fitted people do on trips to some goals (codes) of a network."""
-        assert self.task.goals is not None
-        return self._policy_in(goals * len(self.task.goals.links))
+    def policy_toward(self, goals: Sequence[Hashable]) -> Policy:
+        """Return what the fitted people do on trips to some goals of a network; it says nothing of others.
+
+        Raises:
+            UsageError: the task is no network.
+            ModelError: no goals, or unknown ones; all at once.
+        """
+        task = self.task
+        if task.goals is None:
+            raise UsageError("policy_toward(goals) is for networks; fit.policy says what people do in other tasks")
+        codes = goal_codes(task, listed(goals), "policy_toward")
+        return self._policy_in(codes * len(task.goals.links))
 
     def _policy_in(self, states: Index) -> Policy:
         """Return what they do in the contexts of some states (codes)."""

@@ -5,7 +5,7 @@ the goal; the expected number of decisions on the ways that lead there is g = P 
 of features on these ways follow with what a decision brings times the probability of arriving after it in place of h.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from humansoft.errors import ModelError, Problems, did_you_mean
+from humansoft.errors import ModelError, Problems, UsageError, did_you_mean, refuse_text
+from humansoft.solvers.asked_trips import listed
 from humansoft.solvers.chain import (
     can_reach,
     ended,
@@ -34,7 +35,7 @@ Array = npt.NDArray[np.float64]
 
 @one_thread()
 def expected_steps(
-    policy: Policy | HasPolicy, goal: Hashable | list[Hashable] = None, *, features: Sequence[str] = ()
+    policy: Policy | HasPolicy, goal: Hashable | Iterable[Hashable] = None, *, features: Sequence[str] = ()
 ) -> pd.DataFrame:
     r"""Return how probable it is to get to an end from each state, and how long it takes.
 
@@ -42,8 +43,8 @@ def expected_steps(
 
     Args:
         policy: what people do: a policy of a task, or a fit.
-        goal: label of a state, or a list of labels, that counts as arriving; all terminal states by default. On a
-            network, where trips go: a goal, or a list of goals.
+        goal: label of a state, or several labels in a list (or set, array, series), that count as arriving; all
+            terminal states by default. On a network, where trips go: a goal, or several.
         features: names of features whose sums along the way are wanted, too, for example a time.
 
     Returns:
@@ -51,11 +52,12 @@ def expected_steps(
         from the first decision), and ``steps``, the expected number of decisions on the ways that arrive
         (NaN where none does). Where ``probability`` is 1 that is the expected time to the goal. Of each feature,
         ``total_NAME``: the expected sum over these decisions. On a network, one row a subject, goal and link:
-        ``steps`` is the number of links still to enter. Where no way leads to the goal, ``probability`` is 0 and all
-        sums are infinite.
+        ``steps`` is the number of links still to enter. Where no way leads to the goal (as from other goals that no
+        turn leaves), ``probability`` is 0 and all sums are NaN.
 
     Raises:
         ModelError: unknown goal or feature; a task without terminal states, or a network, and no goal given.
+        UsageError: features that are one text.
         SolveError: it takes so long that rounding spoils the answer.
 
     Example:
@@ -72,6 +74,7 @@ def expected_steps(
         [2.0, 2.27]
     """
     task = task_of(policy, "expected_steps()")
+    refuse_text("features", features, UsageError)
     _check_features(task, features)
     if task.goals is not None:
         return trip_steps(policy, task, goal, features)
@@ -134,14 +137,14 @@ def _until(
     return probability, solve_chain(problem, chosen, _gained(policy, chosen, gains, probability), 1.0)
 
 
-def _goal(policy: Policy, goal: Hashable | list[Hashable]) -> npt.NDArray[np.bool_]:
+def _goal(policy: Policy, goal: Hashable | Iterable[Hashable]) -> npt.NDArray[np.bool_]:
     """[M] true where the way is over."""
     states = policy.task.states
     if goal is None:
         if not bool(policy.task.terminal.any()):
             raise ModelError("the task has no terminal states: say which states count as arriving, goal=...")
         return ended(policy)
-    labels = goal if isinstance(goal, list) else [goal]
+    labels = listed(goal)
     with Problems("expected_steps(goal=...)", ModelError) as problems:
         for label in labels:
             if label not in states:

@@ -15,7 +15,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from humansoft._types import DTYPE
-from humansoft.errors import ModelError, SolveError
+from humansoft.codebook import Labels
+from humansoft.errors import Problems, SolveError
 from humansoft.solvers.linear_system import linear_system
 from humansoft.solvers.policy import Policy
 from humansoft.solvers.problem import Problem
@@ -99,16 +100,12 @@ def require_accurate(error: float) -> None:
         )
 
 
-def person_of(policy: Policy, subject: Hashable) -> int:
-    """Return the code of a person, who may go unnamed where there is only one.
-
-    Raises:
-        ModelError: unknown person, or none where there are several.
-    """
-    if subject is None and len(policy.subjects) == 1:
+def person_of(subjects: Labels, subject: Hashable, problems: Problems) -> int:
+    """Return the code of a person, who may go unnamed where there is only one; note who is unknown."""
+    if subject is None and len(subjects) == 1:
         return 0
     if subject is None:
-        raise ModelError(f"whose? The policy has {len(policy.subjects)} people: name one, subject=...")
-    if subject not in policy.subjects:
-        raise ModelError(f"unknown subject {subject!r}.{policy.subjects.suggest(subject)}")
-    return int(policy.subjects.encode([subject])[0])
+        problems.add(f"whose? The policy has {len(subjects)} people: name one, subject=...")
+    elif subject not in subjects:
+        problems.add(f"unknown subject {subject!r}.{subjects.suggest(subject)}")
+    return int(subjects.encode([subject])[0])

@@ -5,14 +5,15 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from humansoft.errors import ModelError
+from humansoft.errors import ModelError, shortlist
 from humansoft.solvers.problem import Problem
 from humansoft.tasks.task import Task
 
 Index = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +40,31 @@ class Expansion:
         return self.state.numpy()
 
     def place(self, task: Task, row: Index, state: Index) -> Index:
-        """Return the place in M of each (row, state); the pair must be among those expanded."""
-        place: Index = self.block[row, task.context.numpy()[state]] + self.local[state]
+        """Return the place in M of each (row, state).
+
+        Raises:
+            ModelError: the context of some state is not among those that were laid out for its row.
+        """
+        place: Index = self.starts(task, row, task.context.numpy()[state]) + self.local[state]
         return place
+
+    def starts(self, task: Task, row: Int[Index, "*#N"], context: Int[Index, "*#N"]) -> Index:
+        """Return the place where the block of each (row, context) begins.
+
+        Raises:
+            ModelError: some are not laid out.
+        """
+        begins: Index = self.block[row, context]
+        if (begins < 0).any():
+            lost = task.contexts.decode(np.unique(np.broadcast_to(context, begins.shape)[begins < 0]))
+            where = "in" if task.goals is None else "on trips to"
+            raise ModelError(f"the policy does not say what people do {where} {shortlist(lost)}")
+        return begins
+
+    def holds(self, task: Task, row: int) -> Bool[Flags, " S"]:
+        """Return which of the task's states are laid out for a row."""
+        found: Flags = self.block[row, task.context.numpy()] >= 0
+        return found
 
     def on(self, device: torch.device) -> "Expansion":
         """Return the layout with the problem on a device; what says where states are stays on the CPU."""

@@ -73,10 +73,18 @@ class GoalExpansion(Expansion):
         return len(self.pair_row) * len(self.goals.links)
 
     def place(self, task: Task, row: Index, state: Index) -> Index:
-        """Return the place in M of each (row, state); the pair must be among those expanded."""
+        """Return the place in M of each (row, state).
+
+        Raises:
+            ModelError: trips to some goal are not among those that were laid out for its row.
+        """
         goal, link = self.goals.split(state)
-        place: Index = self.block[row, goal] + link
+        place: Index = self.starts(task, row, goal) + link
         return place
+
+    def holds(self, task: Task, row: int) -> Flags:
+        """Return for which of the task's states [S] trips to their goal are laid out for a row."""
+        return np.repeat(self.block[row] >= 0, len(self.goals.links))
 
     def on(self, device: torch.device) -> "GoalExpansion":
         """Return itself: networks are solved on the CPU."""

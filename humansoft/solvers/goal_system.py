@@ -30,6 +30,7 @@ Real = npt.NDArray[np.float64]
 
 _COLUMNS = 32  # right sides at once: they stay in the cache, which is three times as fast as all at once
 _LOG_SCALE = 600.0  # z is held times e^600: routes may cost twice as much before it underflows
+_EVERY = slice(None)
 _SMALLEST = 1e-290  # of z: below, numbers lose digits
 
 
@@ -99,16 +100,16 @@ class GoalSystem:
             logs = np.log(self.z[places]) - self.log_scale
         return np.where(self.turns.reach[places], logs, -np.inf)
 
-    def apply_inverse(self, right: Real, transposed: bool = False) -> Real:
-        """Return A_g^-1 right_g (or A_g^-T right_g) of each goal [G, L]; 0 on goals that turns leave."""
+    def apply_inverse(self, right: Real, transposed: bool = False, goals: Index | slice = _EVERY) -> Real:
+        """Return A_g^-1 right_g (or A_g^-T right_g) of each goal, or of some of them [G, L]; 0 on goals turns leave."""
         factors = self._backward if transposed else self._forward
         found = _solved(factors, right)
         if not self._is_coupled:
             return found
-        link, inner = self._gates.link, self._small[:, :, 1:]
+        link, inner = self._gates.link[goals], self._small[goals, :, 1:]
         inner = inner.transpose(0, 2, 1) if transposed else inner
         pulled = np.einsum("gij,gj->gi", inner, np.take_along_axis(found, link, axis=1))
-        return _solved(factors, self._put(-pulled, right))
+        return _solved(factors, self._put(-pulled, right, goals))
 
     def change(self, gain: Real) -> Real:
         """Return how z changes [G, L] when every turn adds ``gain`` [E] to its rho."""
@@ -137,10 +138,10 @@ class GoalSystem:
         """Whether goals differ in their matrix."""
         return bool(len(self.turns.gate_goal) or self.turns.is_inner.any())
 
-    def _put(self, entries: Real, right: Real) -> Real:
+    def _put(self, entries: Real, right: Real, goals: Index | slice = _EVERY) -> Real:
         """Return right sides [G, L] with entries [G, k] added at the gates."""
         added = right.copy()
-        np.add.at(added, (np.arange(len(right))[:, None], self._gates.link), entries)
+        np.add.at(added, (np.arange(len(right))[:, None], self._gates.link[goals]), entries)
         return added
 
     @cached_property

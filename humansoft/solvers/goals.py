@@ -160,9 +160,10 @@ class _Value(torch.autograd.Function):
         return torch.from_numpy(found), None, None
 
 
-def adjoint(system: GoalSystem, pull: Real) -> Real:
-    """Return A^-T (pull / z) [G, L] of the derivative by V [G, L]."""
-    return system.apply_inverse(np.divide(pull, system.z, out=np.zeros_like(pull), where=pull != 0), transposed=True)
+def adjoint(system: GoalSystem, pull: Real, goals: Index | slice = slice(None)) -> Real:
+    """Return A^-T (pull / z) [G, L] of the derivative by V [G, L], of all goals or of some."""
+    share = np.divide(pull, system.z[goals], out=np.zeros_like(pull), where=pull != 0)
+    return system.apply_inverse(share, transposed=True, goals=goals)
 
 
 def visits(system: GoalSystem, adjoints: Real, num_actions: int) -> Real:

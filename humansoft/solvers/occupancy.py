@@ -7,7 +7,7 @@ With mu the start distribution and P the transition matrix of a policy, expected
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from humansoft.errors import ModelError, Problems, SolveError, UsageError, did_you_mean
+from humansoft.solvers.asked_trips import TripNumbers
 from humansoft.solvers.chain import (
     can_reach,
     ended,
@@ -23,6 +24,7 @@ from humansoft.solvers.chain import (
     solve_chain,
     transition_matrix,
 )
+from humansoft.solvers.option_checks import is_number
 from humansoft.solvers.policy import HasPolicy, Policy, policy_of
 from humansoft.solvers.state_tables import table_of
 from humansoft.solvers.trip_tables import trip_visits
@@ -36,35 +38,39 @@ Over = Literal["state", "state_action"]
 @one_thread()
 def occupancy(
     policy: Policy | HasPolicy,
-    initial: Mapping[Any, float] | None = None,
+    initial: TripNumbers | None = None,
     *,
     over: Over = "state",
     discounted: bool = True,
     by_time: bool = False,
+    by_goal: bool = True,
 ) -> pd.DataFrame:
     r"""Return how often each person is expected to be where, and to do what there.
 
     Args:
         policy: what people do: a policy of a task, or a fit.
         initial: state label -> probability of starting there; the task's start distribution by default. On a
-            network: (goal, link) -> number of trips to that goal that begin on that link.
+            network: (goal, link) -> number of trips to that goal that begin on that link; also as a series by
+            (goal, link), such as ``log.frame[log.episode_start].groupby(["goal", "link"]).size()``, or as a table
+            with the columns goal, link and trips.
         over: "state" counts visits to states, "state_action" decisions.
         discounted: true weighs the decision at time t with discount ** t, as the planner does; false
             counts every decision once, until the episode ends.
         by_time: one row for each time too; for tasks with a horizon.
+        by_goal: on a network, false adds up the trips to all goals.
 
     Returns:
         One row a subject and state (and action, and time): ``visits``. Visits to states sum to the
         expected number of decisions, terminal states apart: these are visited once, on arrival, so
         that undiscounted visits to them are the probability of ending there. On a network, one row a
-        subject, goal and link: the trips to that goal that are expected to pass the link (as often as they
-        do), for the goals in ``initial`` and the links that trips get to. "state_action" counts turns;
-        their ``action`` is the link entered.
+        subject, goal and link: how often the trips to that goal are expected to pass the link, for the goals in
+        ``initial`` and the links that more than a millionth of them pass. "state_action" counts turns; their
+        ``action`` is the link entered. Every person makes all the trips.
 
     Raises:
         ModelError: no start distribution, unknown start states, or probabilities that do not sum to 1; on a
             network, trips from where no way leads to their goal.
-        UsageError: unknown ``over``, or ``by_time`` without a horizon.
+        UsageError: unknown ``over``, ``by_time`` without a horizon, or ``by_goal=False`` where there are none.
         SolveError: undiscounted, where some episodes never end.
 
     Example:
@@ -87,7 +93,9 @@ def occupancy(
     if by_time and task.horizon is None:
         raise UsageError("occupancy(by_time=True) is for tasks with a horizon; this one has none")
     if task.goals is not None:
-        return trip_visits(policy, task, initial, over)
+        return trip_visits(policy, task, initial, over, by_goal)
+    if not by_goal:
+        raise UsageError("occupancy(by_goal=False) is for networks; this task is none")
     policy = policy_of(policy, "occupancy()")
     start = _start(policy, initial)
     discount = task.discount if discounted else 1.0
@@ -102,7 +110,7 @@ def occupancy(
     return table_of(policy, counted if by_time else counted.sum(axis=0, keepdims=True), by_time)
 
 
-def _start(policy: Policy, initial: Mapping[Any, float] | None) -> Float[Array, " M"]:
+def _start(policy: Policy, initial: object) -> Float[Array, " M"]:
     """Lay the start distribution out over every person's states."""
     task = policy.task
     if initial is None and task.initial is None:
@@ -122,18 +130,25 @@ def _start(policy: Policy, initial: Mapping[Any, float] | None) -> Float[Array, 
     return start
 
 
-def _checked_start(policy: Policy, initial: Mapping[Any, float]) -> Float[Array, " S"]:
+def _checked_start(policy: Policy, initial: object) -> Float[Array, " S"]:
     states = policy.task.states
+    if not isinstance(initial, Mapping | pd.Series):
+        raise ModelError(
+            f"occupancy(initial=...): a {type(initial).__name__} does not say where people start; give "
+            "{state: probability}"
+        )
+    given = dict(initial.items())
     with Problems("occupancy(initial=...)", ModelError) as problems:
-        for label, value in initial.items():
+        for label, value in given.items():
             if label not in states:
                 problems.add(f"unknown state {label!r}.{states.suggest(label)}")
-            if not 0 <= value <= 1:
-                problems.add(f"the probability of {label!r} is {value}")
-        if abs(sum(initial.values()) - 1) > 1e-6:
-            problems.add(f"the probabilities sum to {sum(initial.values()):.6g}, not to 1")
+            if not (is_number(value) and 0 <= value <= 1):
+                problems.add(f"the probability of {label!r} is {value!r}")
+        total = sum(value for value in given.values() if is_number(value))
+        if abs(total - 1) > 1e-6:
+            problems.add(f"the probabilities sum to {total:.6g}, not to 1")
     share = np.zeros(len(states))
-    share[states.encode(initial)] = list(initial.values())
+    share[states.encode(given)] = list(given.values())
     return share
 
 

@@ -14,11 +14,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from humansoft._types import NONE
-from humansoft.errors import ModelError, Problems, UsageError
+from humansoft.errors import ModelError, Problems, SolveError, UsageError, refuse_text
+from humansoft.solvers.asked_trips import goal_problem, no_way
 from humansoft.solvers.chain import person_of
 from humansoft.solvers.path_search import PathSearch
 from humansoft.solvers.policy import HasPolicy, Policy, policy_of
-from humansoft.solvers.trips import restricted, task_of, toward
+from humansoft.solvers.trips import restricted, subjects_of, task_of, toward
 from humansoft.tasks.task import Task
 
 Array = npt.NDArray[np.float64]
@@ -48,7 +49,7 @@ def path_log_prob(
     Raises:
         ModelError: unknown labels or person, a route to no goal, or more decisions than the horizon allows; all at
             once.
-        UsageError: a goal, where the task is no network.
+        UsageError: a path that is text; a goal, where the task is no network.
 
     Example:
         >>> import humansoft as hs
@@ -63,14 +64,14 @@ def path_log_prob(
         >>> round(hs.path_log_prob(people, ("home", "main", "work")), 3)
         -0.313
     """
-    task = task_of(policy, "path_log_prob()")
+    task, subjects = task_of(policy, "path_log_prob()"), subjects_of(policy, "path_log_prob()")
+    refuse_text("path", path, UsageError)
     if task.goals is not None:
         return _route_log_prob(policy, task, path, subject, goal)
     _refuse_goal(goal, "path_log_prob")
-    policy = policy_of(policy, "path_log_prob()")
-    person = person_of(policy, subject)
     states, actions = list(path[::2]), list(path[1::2])
     with Problems("the path", ModelError) as problems:
+        person = person_of(subjects, subject, problems)
         for labels, given, first in ((task.states, states, 0), (task.actions, actions, 1)):
             for place, label in enumerate(given):
                 if label not in labels:
@@ -81,6 +82,7 @@ def path_log_prob(
             problems.add(f"it has {len(actions)} decisions, but the task's horizon is {task.horizon}")
     if not actions:
         return 0.0
+    policy = policy_of(policy, "path_log_prob()")
     state, action = task.states.encode(states), task.actions.encode(actions)
     before = np.r_[NONE, action[:-1]]
     logs = policy.log_prob(np.full(len(action), person), state[: len(action)], np.arange(len(action)), before)
@@ -100,16 +102,17 @@ def _route_log_prob(
     assert task.goals is not None
     links, label = task.goals.links, goal if goal is not None else next(iter(path[-1:]), None)
     with Problems("the route", ModelError) as problems:
+        person = person_of(subjects_of(people, "path_log_prob()"), subject, problems)
         for place, entered in enumerate(path):
             if entered not in links:
                 problems.add(f"unknown link {entered!r} at place {place}.{links.suggest(entered)}")
         if goal is not None and goal not in task.contexts:
-            problems.add(f"{goal!r} is no goal of the network.{task.contexts.suggest(goal)}")
-        elif label not in task.contexts:
+            problems.add(goal_problem(task, goal))
+        elif label in links and label not in task.contexts:
             problems.add(f"it ends on {label!r}, which is no goal: say where the trip goes, goal=...")
     asked = task.contexts.encode([label])
     policy = toward(people, asked, "path_log_prob()")
-    person, link = person_of(policy, subject), links.encode(path)
+    link = links.encode(path)
     turn = task.goals.turn(link[:-1], link[1:])
     logs = policy.log_prob(np.full(len(turn), person), asked[0] * len(links) + link[:-1])
     return float(np.where(turn < 0, -np.inf, logs[np.arange(len(turn)), turn]).sum())
@@ -168,7 +171,8 @@ def likely_paths(
     Raises:
         ModelError: unknown state, link, goal or person.
         UsageError: ``most`` or ``max_steps`` below 1; a goal, where the task is no network.
-        SolveError: no end can be reached from there, and neither a horizon nor ``max_steps`` cuts paths off.
+        SolveError: no end can be reached from there, and neither a horizon nor ``max_steps`` cuts paths off; on a
+            network, no way leads to the goal.
 
     Example:
         >>> import humansoft as hs
@@ -190,11 +194,12 @@ def likely_paths(
         person = 0
     else:
         _refuse_goal(goal, "likely_paths")
+        with Problems("likely_paths", ModelError) as problems:
+            person = person_of(subjects_of(policy, "likely_paths()"), subject, problems)
+            if start not in task.states:
+                problems.add(f"unknown state {start!r}.{task.states.suggest(start)}")
         policy = policy_of(policy, "likely_paths()")
         policy.require_memoryless("likely_paths()")
-        person = person_of(policy, subject)
-        if start not in task.states:
-            raise ModelError(f"unknown state {start!r}.{task.states.suggest(start)}")
         state = task.states.encode([start])
     limits = [limit for limit in (task.horizon, max_steps) if limit is not None]
     search = PathSearch(policy, min(limits) if limits else None)
@@ -214,13 +219,17 @@ def _trip(
     """Return what one person does on trips to a goal, and the code [1] of the state that the trip begins in."""
     assert task.goals is not None
     with Problems("the trip", ModelError) as problems:
+        person = person_of(subjects_of(people, "likely_paths()"), subject, problems)
         if goal is None:
             problems.add("say where it goes, goal=...")
         elif goal not in task.contexts:
-            problems.add(f"{goal!r} is no goal of the network.{task.contexts.suggest(goal)}")
+            problems.add(goal_problem(task, goal))
         if start not in task.goals.links:
             problems.add(f"unknown link {start!r}.{task.goals.links.suggest(start)}")
     code, state = task.contexts.encode([goal]), task.states.encode([(goal, start)])
+    link = task.goals.links.encode([start])
+    if not task.goals.reach[code[0], link[0]]:
+        raise SolveError(no_way(task.goals, int(code[0]), int(link[0])))
     policy = toward(people, code, "likely_paths()")
-    row = policy.row[[person_of(policy, subject)]]
+    row = policy.row[[person]]
     return dataclasses.replace(restricted(policy, row, code), row=row), state

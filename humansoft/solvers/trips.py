@@ -10,7 +10,7 @@ by the factors that the policy was found with: one factorisation for all goals t
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,9 +18,10 @@ import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order
 
-from humansoft.errors import ModelError, shortlist
-from humansoft.solvers.chain import can_reach, solve_chain
+from humansoft.codebook import Labels
+from humansoft.solvers.chain import solve_chain
 from humansoft.solvers.goal_expansion import GoalExpansion
 from humansoft.solvers.goal_turns import GoalTurns
 from humansoft.solvers.goals import GoalSolution, adjoint, solve_goals
@@ -31,6 +32,8 @@ Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+_LARGEST_GRAPH = 2_000_000  # (goal, turn) pairs that are searched at once
+
 
 @runtime_checkable
 class KnowsTrips(Protocol):
@@ -40,8 +43,21 @@ class KnowsTrips(Protocol):
     def task(self) -> Task:
         """The task acted in."""
 
-    def policy_toward(self, goals: Index) -> Policy:
-        """What they do on trips to some goals (codes) of a network."""
+    @property
+    def subjects(self) -> Labels:
+        """The people."""
+
+    def policy_toward(self, goals: Sequence[Hashable]) -> Policy:
+        """What they do on trips to some goals (labels) of a network."""
+
+
+def subjects_of(people: Policy | HasPolicy, purpose: str) -> Labels:
+    """Return the labels of people, without solving anything where that can be spared.
+
+    Raises:
+        UsageError: people without a policy of a task.
+    """
+    return people.subjects if isinstance(people, KnowsTrips) else policy_of(people, purpose).subjects
 
 
 def task_of(people: Policy | HasPolicy, purpose: str) -> Task:
@@ -60,7 +76,7 @@ def toward(people: Policy | HasPolicy, goals: Index, purpose: str) -> Policy:
         ModelError: the policy says nothing of trips to some of them.
     """
     if isinstance(people, KnowsTrips):
-        return people.policy_toward(goals)
+        return people.policy_toward(people.task.contexts.decode(goals))
     policy = policy_of(people, purpose)
     return restricted(policy, np.unique(policy.row), goals)
 
@@ -73,10 +89,7 @@ def restricted(policy: Policy, rows: Int[Index, " R"], goals: Int[Index, " G"]) 
     """
     whole = policy.expansion
     assert isinstance(whole, GoalExpansion)
-    known = whole.block[rows][:, goals]
-    if (known < 0).any():
-        lost = policy.task.contexts.decode(goals[(known < 0).any(axis=0)])
-        raise ModelError(f"the policy does not say what people do on trips to {shortlist(lost)}")
+    known = whole.starts(policy.task, rows[:, None], goals)
     pairs = (rows[:, None] * len(whole.goals.target) + goals).ravel()
     part = GoalExpansion(whole.task, whole.goals, whole.is_counted, pairs, len(whole.block))
     found = policy.solution
@@ -98,20 +111,39 @@ class TripChain:
         goal: [G] codes of the goals, in ascending order.
         turns: the turns [E] of the network.
         place: place of the row among those that were solved.
+        among: [G] places of these goals among those of the row.
     """
 
     policy: Policy
     goal: Index
     turns: GoalTurns
     place: int
+    among: Index | slice
+
+    def toward(self, goals: Int[Index, " K"]) -> "TripChain":
+        """Return the trips to some of these goals (codes) only."""
+        among = np.searchsorted(self.goal, goals)
+        return dataclasses.replace(
+            self, goal=self.goal[among], among=np.arange(len(self.turns.target))[self.among][among]
+        )
+
+    @property
+    def target(self) -> Index:
+        """[G] link that ends the trips to each goal."""
+        return self.turns.target[self.among]
+
+    @property
+    def reach(self) -> Flags:
+        """[G, L] where a trip can end."""
+        return self.turns.reach[self.among]
 
     def flows(self, start: Float[Real, "G L"]) -> Float[Real, "G E"]:
         """Return how often each turn is expected to be taken by trips that begin on links, until they end."""
         turns, solution = self.turns, self.policy.solution
         if isinstance(solution, GoalSolution):
             system = solution.systems[self.place]
-            passing = np.where(self._passed(start), adjoint(system, start), 0.0)
-            found: Real = passing[:, turns.start] * system.weight * system.z[:, turns.end]
+            passing = np.where(self._passed(start), adjoint(system, start, self.among), 0.0)
+            found: Real = passing[:, turns.start] * system.weight * system.z[self.among][:, turns.end]
             return np.maximum(found, 0.0)  # rounding may leave -1e-20
         policy, chosen = self._spelled_out()
         visits = solve_chain(policy.expansion.problem, chosen, start.ravel(), 1.0, transposed=True)
@@ -123,12 +155,12 @@ class TripChain:
         turns, solution = self.turns, self.policy.solution
         if isinstance(solution, GoalSolution):
             system = solution.systems[self.place]
-            change = system.change(gain)
+            change = system.change(gain)[self.among]
             change[self._at_goal] = 0.0
-            return np.divide(change, system.z, out=np.zeros_like(change), where=turns.reach)
+            return np.divide(change, system.z[self.among], out=np.zeros_like(change), where=self.reach)
         policy, chosen = self._spelled_out()
-        taken = chosen.reshape(*turns.reach.shape, -1)[:, turns.start, turns.slot] * gain
-        right = summed(taken, turns.start, turns.reach.shape[1])
+        taken = chosen.reshape(*self.reach.shape, -1)[:, turns.start, turns.slot] * gain
+        right = summed(taken, turns.start, self.reach.shape[1])
         return solve_chain(policy.expansion.problem, chosen, right.ravel(), 1.0).reshape(right.shape)
 
     def visits(self, start: Float[Real, "G L"], flows: Float[Real, "G E"]) -> Float[Real, "G L"]:
@@ -138,19 +170,18 @@ class TripChain:
 
     def _passed(self, start: Float[Real, "G L"]) -> Bool[Flags, "G L"]:
         """Return which links trips get to and go on from: those beyond a goal on the way have nothing but rounding."""
-        turns, found = self.turns, np.ones(start.shape, dtype=bool)
-        for place in np.flatnonzero(turns.is_inner):
-            taken = turns.start != turns.target[place]
-            ways = turns.end[taken], turns.start[taken]
-            backwards = csr_array((np.ones(taken.sum()), ways), shape=(start.shape[1],) * 2)
-            found[place] = can_reach(backwards, start[place] > 0)
+        found = np.ones(start.shape, dtype=bool)
+        inner = np.flatnonzero(self.turns.is_inner[self.among])
+        size = max(1, _LARGEST_GRAPH // len(self.turns.start))
+        for few in (inner[first : first + size] for first in range(0, len(inner), size)):
+            found[few] = _got_to(self.turns, self.target[few], start[few] > 0)
         found[self._at_goal] = False
         return found
 
     @property
     def _at_goal(self) -> tuple[Index, Index]:
         """The place of each goal among the states [G, L]: there the trip is over."""
-        return np.arange(len(self.goal)), self.turns.target
+        return np.arange(len(self.goal)), self.target
 
     def _spelled_out(self) -> tuple[Policy, Float[Real, "M A"]]:
         """Return the policy of this row alone, and its probabilities."""
@@ -161,12 +192,26 @@ class TripChain:
         return own, chosen
 
 
+def _got_to(turns: GoalTurns, target: Int[Index, " K"], begun: Bool[Flags, "K L"]) -> Bool[Flags, "K L"]:
+    """Return which links trips get to that begin on links and end on their target: one search for all of them."""
+    number, size = begun.shape
+    block, links = np.arange(number)[:, None], begun.size
+    end = np.where(turns.start == target[:, None], turns.start, turns.end) + block * size  # from the target, nowhere
+    first = np.searchsorted(turns.start, np.arange(size)) + block * len(turns.start)
+    source = np.flatnonzero(begun)  # one more node leads to all of them
+    indices, starts = np.r_[end.ravel(), source], np.r_[first.ravel(), end.size, end.size + len(source)]
+    graph = csr_array((np.ones(len(indices)), indices, starts), shape=(links + 1,) * 2)
+    found = np.zeros(links + 1, dtype=bool)
+    found[breadth_first_order(graph, links, return_predecessors=False)] = True
+    return found[:links].reshape(begun.shape)
+
+
 def chains(policy: Policy) -> Iterator[tuple[int, TripChain]]:
     """Yield every row that occurs, and its trips."""
     expansion = policy.expansion
     assert isinstance(expansion, GoalExpansion)
     for place, own in enumerate(expansion.rows):
-        yield own.row, TripChain(policy, expansion.pair_goal[own.pairs], own.turns, place)
+        yield own.row, TripChain(policy, expansion.pair_goal[own.pairs], own.turns, place, slice(None))
 
 
 def summed(values: Float[Real, "G E"], place: Int[Index, " E"], size: int) -> Float[Real, "G L"]:

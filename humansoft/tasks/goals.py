@@ -5,7 +5,7 @@ the code goal * L + link, and are never spelled out. An action is the slot of a 
 link that it leaves; its label is the link that it enters.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -45,7 +45,7 @@ class Goals:
     @cached_property
     def states(self) -> PairLabels:
         """Labels of the states."""
-        return PairLabels("state", self.labels, self.links)
+        return PairLabels("state", replace(self.labels, kind="goal"), self.links)
 
     @cached_property
     def closed(self) -> Flags:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from humansoft.codebook import Labels
-from humansoft.errors import Problems, TaskError, did_you_mean, shortlist
+from humansoft.errors import Problems, TaskError, did_you_mean, refuse_text, shortlist
 from humansoft.table_files import read_table
 from humansoft.tasks.goals import Goals
 from humansoft.tasks.parts import Index, Real, TaskParts
@@ -25,7 +25,8 @@ def network_parts(
     units: Mapping[str, str] | None = None,
 ) -> TaskParts:
     """Turn a table of turns into a task over links; see :meth:`Task.network` for the rules."""
-    frame = edges if isinstance(edges, pd.DataFrame) else read_table(Path(edges), TaskError)
+    refuse_text("features", features, TaskError)
+    frame = table_of_turns(edges, [source, target, *features], _SUBJECT)
     check_columns(frame, source, target, features, units or {}, _SUBJECT)
     links = Labels.of("link", [*frame[source].tolist(), *frame[target].tolist()])
     start, end = links.encode(frame[source].tolist()), links.encode(frame[target].tolist())
@@ -72,6 +73,22 @@ def parts_of_turns(
     )
 
 
+def table_of_turns(turns: object, columns: Sequence[str], subject: str) -> pd.DataFrame:
+    """Return a table of turns, read from a file where it is a path.
+
+    Raises:
+        TaskError: it is no table.
+    """
+    if isinstance(turns, pd.DataFrame):
+        return turns
+    if isinstance(turns, str | Path):
+        return read_table(Path(turns), TaskError)
+    raise TaskError(
+        f"{subject}: a {type(turns).__name__} is no table of turns; give a data frame or the path of one, for example "
+        f"pd.DataFrame(turns, columns={list(columns)})"
+    )
+
+
 def check_columns(
     frame: pd.DataFrame, source: str, target: str, features: Sequence[str], units: Mapping[str, str], subject: str
 ) -> None:
@@ -83,6 +100,7 @@ def check_columns(
     with Problems(subject, TaskError) as problems:
         if frame.empty:
             problems.add("it has no rows")
+            return
         for column in dict.fromkeys([source, target, *features]):
             if column not in frame.columns:
                 problems.add(f"there is no column {column!r}.{did_you_mean(column, list(frame.columns))}")
@@ -126,7 +144,7 @@ def _targets(links: Labels, start: Index, end: Index, goals: Sequence[Hashable] 
         distinct, number = np.unique(known, return_counts=True)
         if (number > 1).any():
             problems.add(f"goals {shortlist(links.decode(distinct[number > 1]))} stand more than once")
-        lost = np.setdiff1d(known, end)
+        lost = np.setdiff1d(known, end[start != end])  # nobody enters from itself
         if len(lost):
             problems.add(f"no turn leads into the goals {shortlist(links.decode(lost))}")
     return codes

@@ -1,5 +1,7 @@
 """Closed links and new ones, against networks built anew and against the same spelled out goal by goal."""
 
+from collections.abc import Callable, Hashable, Sequence
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
@@ -125,15 +127,61 @@ def test_fitted_people_in_a_changed_network(fitted: hs.Fit, what: str) -> None:
     np.testing.assert_allclose(rows["visits"], again[rows.index], rtol=1e-12)
 
 
+def recorded(fit: hs.Fit, subject: str) -> dict[Hashable, int]:
+    """Return the trips of one person in the training data."""
+    starts = fit.training.starts
+    own = starts.loc[starts["subject"] == fit.subjects.encode([subject])[0], "state"].value_counts()
+    return dict(zip(fit.task.states.decode(own.index), own.tolist(), strict=True))
+
+
 @pytest.mark.slow
-def test_recorded_trips_are_asked_about_where_none_are_given(fitted: hs.Fit) -> None:
+def test_everybody_makes_their_own_recorded_trips(fitted: hs.Fit) -> None:
     found = hs.counterfactual(fitted, fitted.task)
-    starts = fitted.training.starts["state"].value_counts()
-    recorded = dict(zip(fitted.task.states.decode(starts.index), starts, strict=True))
-    again = hs.occupancy(fitted, recorded).groupby(["subject", "link"])["visits"].sum()
-    rows = found.predictions.set_index(["subject", "link"])["visits"]
-    np.testing.assert_allclose(rows, again[rows.index], rtol=1e-10)
+    rows = found.predictions.set_index(["subject", "link"])
+    for subject in ("ann", "bob"):
+        flows = hs.occupancy(fitted, recorded(fitted, subject)).groupby(["subject", "link"])["visits"].sum()
+        own = rows.loc[[subject]]
+        np.testing.assert_allclose(own["visits"], flows[own.index], rtol=1e-10)
+        assert set(own["trips"]) == {sum(recorded(fitted, subject).values())}
     assert found.cut_off == ()
+    assert "by each person's own recorded trips, 90 in all" in found.message
+    goals = fitted.task.states.decode(fitted.training.starts["state"])
+    recorded_ends = pd.Series([label[0] for label in goals]).value_counts()  # type: ignore[index]
+    predicted = rows["visits"].groupby("link").sum()
+    for end in (HOME, SHOP):
+        assert predicted[end] == pytest.approx(recorded_ends[end])
+
+
+@pytest.mark.slow
+def test_people_of_one_row_make_their_own_trips_too() -> None:
+    """One goal for each of two people who are alike, and one of them cannot get there any more."""
+    edges = streets(2)
+    task = by_goals(edges, GOALS)
+    log = hs.simulate(hs.plan(task, REWARD, {"ann": 1.0, "bob": 1.0}, "entropy"), episodes=60, seed=1)
+    goal, subject = log.frame["context"], log.frame["subject"]
+    log = log.select(
+        ((goal == HOME) & (subject == "ann")).to_numpy() | ((goal == SHOP) & (subject == "bob")).to_numpy()
+    )
+    fit = hs.fit(hs.SoftOptimalModel(task, hs.LinearReward(fixed={"time": -1.5}), hs.Shared(), "entropy"), log)
+    found = hs.counterfactual(fit, task).predictions.set_index(["subject", "link"])
+    for who, one in (("ann", HOME), ("bob", SHOP)):
+        flows = hs.occupancy(fit, recorded(fit, who)).query("subject == @who").set_index("link")["visits"]
+        own = found.loc[who]
+        np.testing.assert_allclose(own["visits"], flows[own.index], rtol=1e-10)
+        assert {HOME, SHOP} & set(own.index) == {one}
+    lost = hs.counterfactual(fit, by_goals(edges[edges["to"] != SHOP], [3, HOME]))
+    assert set(lost.cut_off) == set(recorded(fit, "bob"))
+    assert set(lost.predictions["subject"]) == {"ann"}
+    number = sum(recorded(fit, "bob").values())
+    assert f"{number} of {number + sum(recorded(fit, 'ann').values())} trips cannot arrive any more" in lost.message
+
+
+@pytest.mark.slow
+def test_trips_that_begin_where_nobody_gets_any_more_are_named(fitted: hs.Fit) -> None:
+    found = hs.counterfactual(fitted, hs.block(fitted.task, states=[5]), initial={(HOME, 5): 1.0, (HOME, 0): 2.0})
+    assert "Trips still begin on 5, into which no turn leads any more." in found.message
+    assert "by 3 trips that every person makes" in found.message
+    assert "begin on" not in hs.counterfactual(fitted, fitted.task, initial={(HOME, 5): 1.0}).message
 
 
 def untold(**fixed: float) -> tuple[hs.Fit, pd.DataFrame]:
@@ -185,12 +233,16 @@ def test_a_prediction_that_rests_on_what_was_fixed_says_so() -> None:
 @pytest.mark.slow
 def test_trips_that_cannot_arrive_any_more_are_named(fitted: hs.Fit) -> None:
     into_shop = [(start, SHOP) for start in streets(2).query(f"to == {SHOP}")["from"]]
-    lonely = hs.add_turns(fitted.task, pd.DataFrame({"from": [60], "to": [SHOP], "time": 1.0, "toll": 0.0}))
+    lane = pd.DataFrame({"from": [60], "to": [SHOP], "time": 1.0, "toll": 0.0})
+    lonely = hs.add_turns(fitted.task, lane, origins=[60])
     changed = hs.block(lonely, actions=into_shop)  # open for those only who start on link 60
     asked = {(SHOP, 0): 3.0, (HOME, 0): 1.0}
     found = hs.counterfactual(fitted, changed, initial=asked)
     assert found.cut_off == ((SHOP, 0),)
-    assert f"3 of 4 trips cannot arrive any more, and are left out: no way leads from 0 to {SHOP}" in found.message
+    assert (
+        f"3 of 4 trips of each person cannot arrive any more, and are left out: no way leads from 0 to {SHOP}"
+        in found.message
+    )
     assert not found.predictions.isna().any().any()
     alone = hs.counterfactual(fitted, changed, initial={(HOME, 0): 1.0})
     pd.testing.assert_frame_equal(found.predictions, alone.predictions)
@@ -202,8 +254,73 @@ def test_trips_that_cannot_arrive_any_more_are_named(fitted: hs.Fit) -> None:
     assert all(without.states.encode([trip]) < 0 and (SHOP in np.array(trip)) for trip in recorded.cut_off)
 
 
+def test_a_known_reward_would_change_turns() -> None:
+    """It is a table by the place of turns among those of their link, which other turns move."""
+    task = by_goals(streets(2), GOALS)
+    known = hs.KnownReward(-1.5 * task.features[:, :, 0])
+    log = hs.simulate(hs.plan(task, {"time": -1.5}, planner="entropy"), episodes=30, seed=1)
+    fit = hs.fit(hs.SoftOptimalModel(task, known, hs.Shared(), "entropy"), log)
+    asked = {(3, 0): 1.0}
+    assert hs.counterfactual(fit, task, initial=asked).identified
+    for changed in (hs.block(task, actions=[(1, 2)]), hs.add_turns(task, NEW)):
+        with pytest.raises(hs.errors.ModelError, match=r"the reward is a KnownReward, .* make it a feature"):
+            hs.counterfactual(fit, changed, initial=asked)
+
+
+def refused(*turns: tuple[object, object], origins: Sequence[Hashable] = ()) -> str:
+    """Return what is said of new turns."""
+    table = pd.DataFrame(turns, columns=["from", "to"]).assign(time=1.0, toll=0.0)
+    with pytest.raises(hs.errors.TaskError) as caught:
+        hs.add_turns(by_goals(streets(2), GOALS), table, origins=origins)
+    return str(caught.value)
+
+
+def test_new_links_are_joined_to_the_network() -> None:
+    typo = refused((0, "brigde"), ("bridge", 3))
+    assert "no way leads to the new link 'bridge'; if trips only begin there, origins=['bridge']" in typo
+    assert "no way leads from the new link 'brigde' into the network. Did you mean 'bridge'?" in typo
+    ring = refused(("one", "two"), ("two", "one"), (3, 3.5))
+    assert ring.count("no way leads") == 5
+    text = refused(("1", "2"), ("2", "1"))
+    assert "1 (int) is known, this is '1' (str): make the types agree" in text
+    assert "and so for 3 more: 'x', 'y', 'z'" in refused(
+        *((0, f"end {k}") for k in range(8)), (0, "x"), (0, "y"), (0, "z")
+    )
+
+
+def test_trips_may_begin_on_a_new_link_to_which_no_way_leads() -> None:
+    turns = pd.DataFrame([("gate", "yard"), ("yard", 3)], columns=["from", "to"]).assign(time=1.0, toll=0.0)
+    people = hs.plan(hs.add_turns(by_goals(streets(2), GOALS), turns, origins=["gate"]), REWARD, planner="entropy")
+    assert hs.path_log_prob(people, ("gate", "yard", 3)) == pytest.approx(0.0)
+    assert "origin 'gat' is no new link. Did you mean 'gate'?" in refused(("gate", 3), origins=["gat"])
+    assert "origins='gate' is one text where a list is meant" in refused(("gate", 3), origins="gate")
+
+
+def test_tables_of_new_turns_are_read_whole() -> None:
+    task = by_goals(streets(2), GOALS)
+    unknown = NEW.assign(tolls=1.0)
+    asked: dict[str, Callable[[], object]] = {
+        "it has no rows": lambda: hs.add_turns(task, NEW[:0]),
+        "columns 'tolls' are no features of the network: take turns[['from', 'to', 'time', 'toll']]": (
+            lambda: hs.add_turns(task, unknown)
+        ),
+        "the new turns: a list is no table of turns": lambda: unwrap(hs.add_turns)(task, [(0, 50, 1.0, 0.0)]),
+        "the network: a list is no table of turns": lambda: unwrap(hs.Task.network)([(0, 50)]),
+        "features='time' is one text where a list is meant": lambda: hs.Task.network(NEW, features="time"),
+        "the network: it has no rows": lambda: hs.Task.network(NEW[:0].astype({"time": object}), features=["time"]),
+    }
+    for sentence, call in asked.items():
+        with pytest.raises(hs.errors.TaskError) as caught:
+            call()
+        assert sentence in str(caught.value)
+
+
 def test_every_goal_keeps_a_way() -> None:
     task = by_goals(streets(2), GOALS)
+    loop = pd.concat([streets(2), pd.DataFrame({"from": [SHOP], "to": [SHOP], "time": 1.0, "toll": 0.0})])
+    for into in (loop, loop[(loop["to"] != SHOP) | (loop["from"] == SHOP)]):  # from itself, nobody enters
+        with pytest.raises(hs.errors.TaskError, match=f"no turn leads into the goals {SHOP}"):
+            hs.block(by_goals(into, GOALS), states=[SHOP])
     with pytest.raises(hs.errors.TaskError, match=f"no turn leads into the goals {SHOP} any more"):
         hs.block(task, states=[SHOP])
 

@@ -239,3 +239,17 @@ def test_who_knows_of_the_block_takes_the_other_way(route: str, blocked_way: str
 def test_trips_are_for_networks(anchored: hs.Fit) -> None:
     with pytest.raises(hs.errors.UsageError, match=r"counterfactual\(initial=...\) is for networks"):
         hs.counterfactual(anchored, grid(), initial={(0, 0): 1.0})
+
+
+def test_a_known_reward_stays_with_its_states_and_actions() -> None:
+    task = grid("S..\n.#.\n..G", slip=0.0)
+    shut = hs.block(task, actions=[((0, 1), "right")], how="unavailable")
+
+    def known(task: hs.Task) -> hs.Fit:
+        model = hs.SoftOptimalModel(task, hs.KnownReward(-task.features[:, :, 0]), hs.PerSubject())
+        return hs.fit(model, hs.simulate(hs.plan(task, {"step": -1.0}, PEOPLE), 20, seed=1, max_steps=30))
+
+    assert hs.counterfactual(known(task), shut).identified
+    for fitted_in, asked in ((shut, task), (task, grid("S#.\n...\n..G", slip=0.0))):
+        with pytest.raises(ModelError, match=r"the reward is a KnownReward, .* make it a feature"):
+            hs.counterfactual(known(fitted_in), asked)

@@ -201,7 +201,9 @@ def test_what_is_not_for_networks() -> None:
         "if nothing has it there, a column of zeros": lambda: hs.counterfactual(
             fitted, hs.Task.network(EDGES, features=["toll"])
         ),
-        "unknown (goal, link) ('home', 'ou')": lambda: hs.counterfactual(fitted, task, initial={("home", "ou"): 1.0}),
+        "unknown trip ('home', 'ou'): unknown link 'ou'. Did you mean 'out'?": lambda: hs.counterfactual(
+            fitted, task, initial={("home", "ou"): 1.0}
+        ),
         "the baseline 'marginal' is not offered": lambda: hs.score(fitted, log, baselines=["marginal"]),
     }
     for sentence, call in refused.items():
@@ -219,10 +221,10 @@ def test_bad_trips_are_all_named() -> None:
         hs.occupancy(policy, {("hom", "in"): 1.0, ("home", "md"): -2.0, "home": np.nan})
     message = str(caught.value)
     for part in (
-        "unknown (goal, link) ('hom', 'in'). Did you mean 'home'?",
-        "unknown (goal, link) ('home', 'md'). Did you mean 'mid'?",
+        "unknown trip ('hom', 'in'): 'hom' is no goal of the network. Did you mean 'home'?",
+        "unknown trip ('home', 'md'): unknown link 'md'. Did you mean 'mid'?",
         "the number of trips of ('home', 'md') is -2.0",
-        "unknown (goal, link) 'home'. Write it as a pair",
+        "unknown trip 'home'. Write it as a pair (goal, link).",
         "the number of trips of 'home' is nan",
     ):
         assert part in message
