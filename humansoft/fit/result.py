@@ -8,21 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from scipy.special import expit
 
 from humansoft.codebook import Labels, label_index
 from humansoft.data.log import Columns
 from humansoft.data.parts import persons_of
 from humansoft.errors import NotConvergedError, UsageError
-from humansoft.fit.arrow import BlockCovariance
+from humansoft.fit.comparison import same_draws, same_model, same_part
 from humansoft.fit.population import Population
 from humansoft.fit.uncertainty import Covariances
 from humansoft.model import SoftOptimalModel
-from humansoft.packing import same_table
 from humansoft.solvers.asked_trips import goal_codes, listed
 from humansoft.solvers.policy import Policy
-from humansoft.tasks.comparison import same_task
 from humansoft.tasks.task import Task
 
 Index = npt.NDArray[np.int64]
@@ -67,34 +64,6 @@ class FitStatus(enum.Enum):
 _SHOWN = {"log_temperature": "temperature", "logit_lapse": "lapse"}
 _PLAIN = ("log_likelihood", "num_decisions", "rank", "status", "notes", "seed", "versions", "population")
 _TRAINING = ("counts", "starts", "participants", "columns", "dataset", "source")
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, pd.DataFrame) and isinstance(other, pd.DataFrame):
-        return same_table(one, other)
-    if isinstance(one, BlockCovariance) and isinstance(other, BlockCovariance):
-        pairs = ((getattr(one, name), getattr(other, name)) for name in ("blocks", "factor", "core", "unknown"))
-        return all(np.array_equal(a, b) for a, b in pairs)
-    return bool(one == other)
-
-
-def _same_model(one: SoftOptimalModel, other: SoftOptimalModel) -> bool:
-    """Whether two bound models have the same task, people, hypothesis and parameters."""
-    ours, theirs = one.state_dict(), other.state_dict()
-    return (
-        (one.planner, one.temperature, one.subjects, one.groups, one.table.rows)
-        == (other.planner, other.temperature, other.subjects, other.groups, other.table.rows)
-        and one.choice.terms == other.choice.terms
-        and same_task(one.task, other.task)
-        and ours.keys() == theirs.keys()
-        and all(torch.equal(ours[name], theirs[name]) for name in ours)
-    )
-
-
-def _same_draws(one: Any, other: Any) -> bool:  # noqa: ANN401 - arviz.InferenceData, an optional library
-    if one is None or other is None:
-        return one is other
-    return bool(one.groups() == other.groups() and all(one[group].equals(other[group]) for group in one.groups()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,10 +260,10 @@ class Fit:
             and self.history.equals(other.history)
             and self.covariances.kinds == other.covariances.kinds
             and ours.keys() == theirs.keys()
-            and all(_same(ours[kind], theirs[kind]) for kind in ours)
-            and all(_same(getattr(self.training, f), getattr(other.training, f)) for f in _TRAINING)
-            and _same_model(self.model, other.model)
-            and _same_draws(self.posterior, other.posterior)
+            and all(same_part(ours[kind], theirs[kind]) for kind in ours)
+            and all(same_part(getattr(self.training, f), getattr(other.training, f)) for f in _TRAINING)
+            and same_model(self.model, other.model)
+            and same_draws(self.posterior, other.posterior)
         )
 
     __hash__ = None  # type: ignore[assignment]
