@@ -22,6 +22,7 @@ from humansoft.tasks.task import Task
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
+_RARE = 1e-6  # of the trips to a goal: what fewer do moves no flow by more than that
 _SHOWN = 3  # of the ways that there are not any more, in a sentence
 
 
@@ -82,7 +83,7 @@ class TripQuestion(Question):
         """Return everybody on all links that more than very few of their trips to a goal pass."""
         size, people, states = len(self._goals.links), [], []
         for alike, trips, visits in self._visits(self._here):
-            place, link = np.nonzero(visits > RARE * trips.start.sum(axis=1, keepdims=True))
+            place, link = np.nonzero(visits > _RARE * trips.start.sum(axis=1, keepdims=True))
             goal = trips.goal[place]
             inner = link != self._goals.target[goal]
             states.append(np.tile((goal * size + link)[inner], len(alike)))

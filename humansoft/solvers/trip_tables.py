@@ -19,12 +19,12 @@ from humansoft.tasks.task import Task
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
-RARE = 1e-6
-"""Share of the trips to a goal: what fewer of them pass is left out of tables."""
+RARE = 1e-9
+"""Share of trips: links that fewer of them pass are left out of tables, unless they are asked for."""
 
 
 def trip_visits(
-    people: Policy | HasPolicy, task: Task, initial: TripNumbers | None, over: str, by_goal: bool
+    people: Policy | HasPolicy, task: Task, initial: TripNumbers | None, over: str, by_goal: bool, least_share: float
 ) -> pd.DataFrame:
     """Return how often trips pass each link ("state") or take each turn ("state_action"); see ``occupancy``."""
     assert task.goals is not None
@@ -36,7 +36,7 @@ def trip_visits(
         counted, begun = passes(chain, trips.start)[over != "state_action"], trips.start.sum(axis=1, keepdims=True)
         if not by_goal:
             counted, begun = counted.sum(axis=0, keepdims=True), begun.sum(keepdims=True)
-        where = np.nonzero(counted > RARE * begun)
+        where = np.nonzero(counted > least_share * begun)
         columns: dict[str, Any] = {"goal": labelled(task.contexts, chain.goal[where[0]])} if by_goal else {}
         if over == "state":
             columns |= {"link": labelled(links, where[1])}
