@@ -17,11 +17,13 @@ from humansoft.solvers.policy import Policy
 from humansoft.solvers.trip_tables import RARE, labelled, passes
 from humansoft.solvers.trips import chains
 from humansoft.tasks.goals import Goals
+from humansoft.tasks.lookup import network_of
 from humansoft.tasks.task import Task
 
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
+_RARE = 1e-6  # of the trips to a goal: what fewer do moves no flow by more than that
 _SHOWN = 3  # of the ways that there are not any more, in a sentence
 
 
@@ -49,8 +51,7 @@ class TripQuestion(Question):
             ModelError: unknown goals or links, or no trip that arrives.
             UsageError: a fit that keeps no starts, and none given.
         """
-        goals = task.goals
-        assert goals is not None
+        goals = network_of(task)
         if initial is None:
             trips, lost = _recorded(fit, task)
         else:
@@ -82,7 +83,7 @@ class TripQuestion(Question):
         """Return everybody on all links that more than very few of their trips to a goal pass."""
         size, people, states = len(self._goals.links), [], []
         for alike, trips, visits in self._visits(self._here):
-            place, link = np.nonzero(visits > RARE * trips.start.sum(axis=1, keepdims=True))
+            place, link = np.nonzero(visits > _RARE * trips.start.sum(axis=1, keepdims=True))
             goal = trips.goal[place]
             inner = link != self._goals.target[goal]
             states.append(np.tile((goal * size + link)[inner], len(alike)))
@@ -130,16 +131,13 @@ class TripQuestion(Question):
     @property
     def _entered_before(self) -> Index:
         """Links (codes) into which turns led in the fitted network."""
-        before = self.fit.task.goals
-        assert before is not None
+        before = network_of(self.fit.task)
         code = self._goals.links.encode(before.links.decode(np.unique(before.end)))
         return code[code >= 0]
 
     @property
     def _goals(self) -> Goals:
-        goals = self.model.task.goals
-        assert goals is not None
-        return goals
+        return network_of(self.model.task)
 
     @cached_property
     def _here(self) -> Policy:
@@ -166,8 +164,7 @@ class TripQuestion(Question):
 
 def _recorded(fit: Fit, task: Task) -> tuple[tuple[Trips, ...], dict[Hashable, float]]:
     """Return the trips of each person in the training data, and those whose goal or link is gone."""
-    starts, goals = fit.training.starts, task.goals
-    assert goals is not None
+    starts, goals = fit.training.starts, network_of(task)
     if starts.empty:
         raise UsageError(
             f"the run was fitted to {fit.training.source}, counted while reading, which keeps no trips: say where they "
@@ -189,10 +186,10 @@ def _recorded(fit: Fit, task: Task) -> tuple[tuple[Trips, ...], dict[Hashable, f
 
 def _cut_off(trips: Trips, task: Task) -> list[tuple[Hashable, float]]:
     """Return (goal, link) of the trips from where no way leads to their goal, and how many they are."""
-    assert task.goals is not None
-    goal, link = trips.cut_off(task.goals)
+    goals = network_of(task)
+    goal, link = trips.cut_off(goals)
     number = trips.start[np.searchsorted(trips.goal, goal), link]
-    return list(zip(task.states.decode(goal * len(task.goals.links) + link), number.tolist(), strict=True))
+    return list(zip(task.states.decode(goal * len(goals.links) + link), number.tolist(), strict=True))
 
 
 def _ways(lost: Mapping[Any, float]) -> str:

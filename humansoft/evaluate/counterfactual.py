@@ -40,7 +40,7 @@ class Counterfactual:
         message: what is identified and what is not, in a sentence to report.
         predictions: one row a subject, state and action (and time, with a horizon): ``probability``,
             and ``low`` and ``high``, its range over the flat directions of the fit. On a network, one row a subject
-            and link that more than a millionth of the subject's trips pass: ``trips``, how many trips of the subject
+            and link that more than a billionth of the subject's trips pass: ``trips``, how many trips of the subject
             arrive, ``visits``, how often these together are expected to pass the link, and the range of that.
         cut_off: on a network, (goal, link) of the trips from where no way leads to their goal any more; they are not
             among the predictions.

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from humansoft.errors import ModelError, Problems, did_you_mean, shortlist
 from humansoft.solvers.option_checks import is_number
 from humansoft.tasks.goals import Goals
+from humansoft.tasks.lookup import network_of
 from humansoft.tasks.task import Task
 
 Real = npt.NDArray[np.float64]
@@ -53,7 +54,7 @@ class Trips:
         Raises:
             ModelError: none, unknown goals or links, what is no number; all at once.
         """
-        assert task.goals is not None
+        network = network_of(task)
         asked = _read(initial, source)
         with Problems(source, ModelError) as problems:
             for label, value in asked:
@@ -66,7 +67,7 @@ class Trips:
                 problems.add("there are no trips")
         kept = [(label, float(value)) for label, value in asked if value > 0]
         state = task.states.encode(label for label, _ in kept)
-        return cls.collected(state, np.array([value for _, value in kept]), len(task.goals.links))
+        return cls.collected(state, np.array([value for _, value in kept]), len(network.links))
 
     @property
     def number(self) -> float:
@@ -164,13 +165,12 @@ def _read(initial: object, source: str) -> list[tuple[Any, Any]]:
 
 def _unknown(task: Task, label: Hashable) -> str:
     """Say which half of (goal, link) is unknown."""
-    assert task.goals is not None
     if not (isinstance(label, tuple) and len(label) == 2):
         return f"unknown trip {label!r}.{task.states.suggest(label)}"
     goal, link = label
     if (link, goal) in task.states:
         return f"unknown trip {label!r}: the goal comes first, ({link!r}, {goal!r})"
-    links, said = task.goals.links, []
+    links, said = network_of(task).links, []
     if goal not in task.contexts:
         said.append(goal_problem(task, goal))
     if link not in links:

@@ -14,7 +14,7 @@ from humansoft.solvers.expansion import Expansion, Observations
 from humansoft.solvers.goal_turns import GoalTurns
 from humansoft.solvers.problem import Problem
 from humansoft.tasks.goals import Goals
-from humansoft.tasks.lookup import available_in, playable_in
+from humansoft.tasks.lookup import available_in, network_of, playable_in
 from humansoft.tasks.task import Task
 
 Index = npt.NDArray[np.int64]
@@ -182,6 +182,6 @@ def expand_goals(task: Task, row: Index, state: Index, num_rows: int, is_counted
         num_rows: number of rows R.
         is_counted: whether each choice is measured against a uniform one.
     """
-    assert task.goals is not None
-    pairs = np.unique(row * len(task.goals.target) + task.goals.split(state)[0])
-    return GoalExpansion(task, task.goals, is_counted, pairs, num_rows)
+    goals = network_of(task)
+    pairs = np.unique(row * len(goals.target) + goals.split(state)[0])
+    return GoalExpansion(task, goals, is_counted, pairs, num_rows)

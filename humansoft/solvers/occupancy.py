@@ -27,7 +27,7 @@ from humansoft.solvers.chain import (
 from humansoft.solvers.option_checks import is_number
 from humansoft.solvers.policy import HasPolicy, Policy, policy_of
 from humansoft.solvers.state_tables import table_of
-from humansoft.solvers.trip_tables import trip_visits
+from humansoft.solvers.trip_tables import RARE, trip_visits
 from humansoft.solvers.trips import task_of
 from humansoft.threads import one_thread
 
@@ -44,6 +44,7 @@ def occupancy(
     discounted: bool = True,
     by_time: bool = False,
     by_goal: bool = True,
+    least_share: float = RARE,
 ) -> pd.DataFrame:
     r"""Return how often each person is expected to be where, and to do what there.
 
@@ -58,19 +59,21 @@ def occupancy(
             counts every decision once, until the episode ends.
         by_time: one row for each time too; for tasks with a horizon.
         by_goal: on a network, false adds up the trips to all goals.
+        least_share: on a network, the share of the trips (to a goal) that have to pass a link for it to have a row.
 
     Returns:
         One row a subject and state (and action, and time): ``visits``. Visits to states sum to the
         expected number of decisions, terminal states apart: these are visited once, on arrival, so
         that undiscounted visits to them are the probability of ending there. On a network, one row a
         subject, goal and link: how often the trips to that goal are expected to pass the link, for the goals in
-        ``initial`` and the links that more than a millionth of them pass. "state_action" counts turns; their
+        ``initial`` and the links that more than ``least_share`` of them pass. "state_action" counts turns; their
         ``action`` is the link entered. Every person makes all the trips.
 
     Raises:
         ModelError: no start distribution, unknown start states, or probabilities that do not sum to 1; on a
             network, trips from where no way leads to their goal.
-        UsageError: unknown ``over``, ``by_time`` without a horizon, or ``by_goal=False`` where there are none.
+        UsageError: unknown ``over``, ``by_time`` without a horizon, ``by_goal=False`` where there are none, or a
+            ``least_share`` that is no share.
         SolveError: undiscounted, where some episodes never end.
 
     Example:
@@ -90,10 +93,12 @@ def occupancy(
     task = task_of(policy, "occupancy()")
     if over not in ("state", "state_action"):
         raise UsageError(f"occupancy(over={over!r}).{did_you_mean(over, ['state', 'state_action'])}")
+    if not (is_number(least_share) and 0 <= least_share < 1):
+        raise UsageError(f"occupancy(least_share={least_share!r}): it is a share of trips, at least 0 and below 1")
     if by_time and task.horizon is None:
         raise UsageError("occupancy(by_time=True) is for tasks with a horizon; this one has none")
     if task.goals is not None:
-        return trip_visits(policy, task, initial, over, by_goal)
+        return trip_visits(policy, task, initial, over, by_goal, least_share)
     if not by_goal:
         raise UsageError("occupancy(by_goal=False) is for networks; this task is none")
     policy = policy_of(policy, "occupancy()")

@@ -20,6 +20,7 @@ from humansoft.solvers.chain import person_of
 from humansoft.solvers.path_search import PathSearch
 from humansoft.solvers.policy import HasPolicy, Policy, policy_of
 from humansoft.solvers.trips import restricted, subjects_of, task_of, toward
+from humansoft.tasks.lookup import network_of
 from humansoft.tasks.task import Task
 
 Array = npt.NDArray[np.float64]
@@ -99,8 +100,8 @@ def _route_log_prob(
     people: Policy | HasPolicy, task: Task, path: Sequence[Hashable], subject: Hashable, goal: Hashable
 ) -> float:
     """Return the log probability of the turns of a route through a network; where they lead is certain."""
-    assert task.goals is not None
-    links, label = task.goals.links, goal if goal is not None else next(iter(path[-1:]), None)
+    network = network_of(task)
+    links, label = network.links, goal if goal is not None else next(iter(path[-1:]), None)
     with Problems("the route", ModelError) as problems:
         person = person_of(subjects_of(people, "path_log_prob()"), subject, problems)
         for place, entered in enumerate(path):
@@ -113,7 +114,7 @@ def _route_log_prob(
     asked = task.contexts.encode([label])
     policy = toward(people, asked, "path_log_prob()")
     link = links.encode(path)
-    turn = task.goals.turn(link[:-1], link[1:])
+    turn = network.turn(link[:-1], link[1:])
     logs = policy.log_prob(np.full(len(turn), person), asked[0] * len(links) + link[:-1])
     return float(np.where(turn < 0, -np.inf, logs[np.arange(len(turn)), turn]).sum())
 
@@ -217,19 +218,19 @@ def _trip(
     people: Policy | HasPolicy, task: Task, start: Hashable, subject: Hashable, goal: Hashable
 ) -> tuple[Policy, npt.NDArray[np.int64]]:
     """Return what one person does on trips to a goal, and the code [1] of the state that the trip begins in."""
-    assert task.goals is not None
+    network = network_of(task)
     with Problems("the trip", ModelError) as problems:
         person = person_of(subjects_of(people, "likely_paths()"), subject, problems)
         if goal is None:
             problems.add("say where it goes, goal=...")
         elif goal not in task.contexts:
             problems.add(goal_problem(task, goal))
-        if start not in task.goals.links:
-            problems.add(f"unknown link {start!r}.{task.goals.links.suggest(start)}")
+        if start not in network.links:
+            problems.add(f"unknown link {start!r}.{network.links.suggest(start)}")
     code, state = task.contexts.encode([goal]), task.states.encode([(goal, start)])
-    link = task.goals.links.encode([start])
-    if not task.goals.reach[code[0], link[0]]:
-        raise SolveError(no_way(task.goals, int(code[0]), int(link[0])))
+    link = network.links.encode([start])
+    if not network.reach[code[0], link[0]]:
+        raise SolveError(no_way(network, int(code[0]), int(link[0])))
     policy = toward(people, code, "likely_paths()")
     row = policy.row[[person]]
     return dataclasses.replace(restricted(policy, row, code), row=row), state

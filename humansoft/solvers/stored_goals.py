@@ -10,6 +10,7 @@ from humansoft.solvers.goal_expansion import GoalExpansion
 from humansoft.solvers.goals import GoalSolution, solve_scaled
 from humansoft.solvers.solution import SoftSolution
 from humansoft.solvers.stored_expansion import solution_of, solution_record, solution_tensors
+from humansoft.tasks.lookup import network_of
 from humansoft.tasks.task import Task
 
 
@@ -31,9 +32,9 @@ def goals_of(
     record: Mapping[str, Any], tensors: Mapping[str, Tensor], task: Task
 ) -> tuple[GoalExpansion, SoftSolution]:
     """Read both back."""
-    assert task.goals is not None
+    network = network_of(task)
     pairs = tensors["goals.pairs"].numpy()
-    expansion = GoalExpansion(task, task.goals, record["is_counted"], pairs, record["num_rows"])
+    expansion = GoalExpansion(task, network, record["is_counted"], pairs, record["num_rows"])
     if "goals.rho" not in tensors:
         return expansion, solution_of(record, tensors)
     return expansion, solve_scaled(expansion, tensors["goals.rho"], tensors["goals.temperature"])

@@ -14,29 +14,30 @@ from humansoft.solvers.asked_trips import TripNumbers, Trips, goal_codes, listed
 from humansoft.solvers.chain import require_accurate
 from humansoft.solvers.policy import HasPolicy, Policy
 from humansoft.solvers.trips import TripChain, chains, toward
+from humansoft.tasks.lookup import network_of
 from humansoft.tasks.task import Task
 
 Real = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
-RARE = 1e-6
-"""Share of the trips to a goal: what fewer of them pass is left out of tables."""
+RARE = 1e-9
+"""Share of trips: links that fewer of them pass are left out of tables, unless they are asked for."""
 
 
 def trip_visits(
-    people: Policy | HasPolicy, task: Task, initial: TripNumbers | None, over: str, by_goal: bool
+    people: Policy | HasPolicy, task: Task, initial: TripNumbers | None, over: str, by_goal: bool, least_share: float
 ) -> pd.DataFrame:
     """Return how often trips pass each link ("state") or take each turn ("state_action"); see ``occupancy``."""
-    assert task.goals is not None
+    network = network_of(task)
     trips = Trips.of(task, initial, "occupancy(initial=...)")
-    trips.require_ways(task.goals)
+    trips.require_ways(network)
     policy = toward(people, trips.goal, "occupancy()")
-    links, tables = task.goals.links, {}
+    links, tables = network.links, {}
     for row, chain in chains(policy):
         counted, begun = passes(chain, trips.start)[over != "state_action"], trips.start.sum(axis=1, keepdims=True)
         if not by_goal:
             counted, begun = counted.sum(axis=0, keepdims=True), begun.sum(keepdims=True)
-        where = np.nonzero(counted > RARE * begun)
+        where = np.nonzero(counted > least_share * begun)
         columns: dict[str, Any] = {"goal": labelled(task.contexts, chain.goal[where[0]])} if by_goal else {}
         if over == "state":
             columns |= {"link": labelled(links, where[1])}
@@ -64,7 +65,7 @@ def trip_steps(
     people: Policy | HasPolicy, task: Task, goal: Hashable | Iterable[Hashable], features: Sequence[str]
 ) -> pd.DataFrame:
     """Return how many links it takes from each link to each of some goals; see ``expected_steps``."""
-    assert task.goals is not None
+    network = network_of(task)
     if goal is None:
         raise ModelError(
             f"goals of the network are {shortlist(task.contexts.values)}: say which, goal=... "
@@ -78,7 +79,7 @@ def trip_steps(
         table = pd.DataFrame(
             {
                 "goal": labelled(task.contexts, np.repeat(chain.goal, shape[1])),
-                "link": labelled(task.goals.links, np.tile(np.arange(shape[1]), shape[0])),
+                "link": labelled(network.links, np.tile(np.arange(shape[1]), shape[0])),
                 "probability": chain.reach.ravel().astype(float),
             }
         )

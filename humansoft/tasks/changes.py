@@ -33,7 +33,8 @@ def block(
 
     Args:
         task: the task as it was.
-        states: states that nobody can enter any more (a wall where a cell was); on a network, links.
+        states: states that nobody can enter any more (a wall where a cell was); on a network, links, on which trips
+            may still begin.
         passages: pairs of states between which there is no way any more, in either direction; on a network, pairs
             of links.
         actions: (state, action) pairs that no longer lead anywhere; on a network, turns (link left, link entered).
@@ -42,7 +43,7 @@ def block(
             cannot be chosen there any more; an action that only may go that way is gone as a whole.
 
     Raises:
-        TaskError: unknown labels, nothing that is blocked by them, a start in a blocked state, a
+        TaskError: unknown labels, a word that blocks nothing, a start in a blocked state, a
             state that is left without actions, a goal of a network that no turn leads into any more, or an uncertain
             action whose features "per entry" cannot be told apart (build the changed task anew, with a wall in its
             maze).
@@ -65,8 +66,6 @@ def block(
         parts.states, parts.actions, (parts.state, parts.action, parts.next_state), (states, passages, actions)
     )
     with Problems("the blocked task", TaskError) as problems:
-        if not closed.any():
-            problems.add("nothing is blocked: no action leads that way")
         sealed = parts.states.encode(states)
         if parts.initial is not None and parts.initial[sealed].any():
             problems.add("people start in a blocked state: change the start distribution first")

@@ -8,11 +8,18 @@ import numpy.typing as npt
 from humansoft._types import NONE
 from humansoft.codebook import Labels
 from humansoft.errors import ModelError
+from humansoft.tasks.goals import Goals
 from humansoft.tasks.task import Task
 
 Index = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Real = npt.NDArray[np.float64]
+
+
+def network_of(task: Task) -> Goals:
+    """Return the goals of a task of which it is known that it is a network."""
+    assert task.goals is not None
+    return task.goals
 
 
 def places(task: Task, state: Index) -> Index:

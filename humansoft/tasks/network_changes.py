@@ -9,7 +9,8 @@ import pandas as pd
 
 from humansoft.codebook import Labels
 from humansoft.errors import Problems, TaskError, UsageError, did_you_mean, near_miss, refuse_text, shortlist
-from humansoft.tasks.blocking import Pairs, closed_ways
+from humansoft.tasks.blocking import TwoLabels, closed_ways
+from humansoft.tasks.lookup import network_of
 from humansoft.tasks.network import check_columns, parts_of_turns, table_of_turns
 from humansoft.tasks.parts import Flags, Index, Real
 from humansoft.tasks.task import Task
@@ -20,11 +21,10 @@ _SHOWN = 8  # of the links that are lost, one by one
 
 
 def closed_network(
-    task: Task, links: Sequence[Hashable], passages: Pairs, turns: Pairs, how: HowBlocked | None
+    task: Task, links: Sequence[Hashable], passages: TwoLabels, turns: TwoLabels, how: HowBlocked | None
 ) -> Task:
     """Return a network without some of its turns; see :func:`humansoft.block`."""
-    goals = task.goals
-    assert goals is not None
+    goals = network_of(task)
     if how == "stay":
         raise UsageError("block(how='stay'): on a network nobody stays on a link by trying; leave how= out")
     with Problems("the blocked network", TaskError) as problems:
@@ -34,8 +34,6 @@ def closed_network(
     closed = closed_ways(goals.links, goals.links, (goals.start, goals.end, goals.end), (links, passages, turns))
     lost = np.setdiff1d(goals.target, goals.end[~closed & (goals.start != goals.end)])  # nobody enters from itself
     with Problems("the blocked network", TaskError) as problems:
-        if not closed.any():
-            problems.add("nothing is blocked: no turn leads that way")
         if len(lost):
             problems.add(
                 f"no turn leads into the goals {shortlist(goals.links.decode(lost))} any more: keep one open, or build "
@@ -155,6 +153,5 @@ def _following(found: Flags, start: Index, end: Index) -> Flags:
 
 def _rebuilt(task: Task, links: Labels, start: Index, end: Index, features: Real, source: str) -> Task:
     """Return the network of other turns [E] with features [E, F], for the same goals."""
-    assert task.goals is not None
-    parts = parts_of_turns(links, task.goals.target, start, end, features, task.feature_units, source)
+    parts = parts_of_turns(links, network_of(task).target, start, end, features, task.feature_units, source)
     return Task.of_parts(parts, discount=1.0)

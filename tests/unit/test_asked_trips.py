@@ -89,11 +89,14 @@ def test_starts_in_other_tasks_are_numbers_by_state() -> None:
 def test_links_that_nobody_passes_are_left_out(over: str) -> None:
     table = hs.occupancy(people("ann", "bob"), {("work", "home"): 1e6}, over=over)  # type: ignore[arg-type]
     assert "park" in set(table["link"])
-    detour = np.exp(-30.2) / (np.exp(-2.5) + np.exp(-3.2))  # by the turn of 30 minutes, one trip in 10^12
-    assert detour < 1e-6
+    detour = np.exp(-32.2) / (np.exp(-2.5) + np.exp(-3.2))  # by the turn of 30 minutes, one trip in 10^13
+    assert detour < 1e-9
     if over == "state_action":
         assert ("main", "park") not in set(zip(table["link"], table["action"], strict=True))
-    assert (table["visits"] > 1.0).all()
+    assert (table["visits"] > 1e-3).all()
+    assert "least_share=1.5" in said(UsageError, lambda: hs.occupancy(people(), COUNTED, least_share=1.5))
+    every = hs.occupancy(people(), {("work", "home"): 1e6}, over="state_action", least_share=0.0)
+    assert every.set_index(["link", "action"]).loc[("main", "park"), "visits"] == pytest.approx(1e6 * detour, rel=1e-9)
 
 
 @pytest.mark.parametrize("over", ["state", "state_action"])

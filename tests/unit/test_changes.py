@@ -66,8 +66,11 @@ def test_blocks_that_make_no_sense_are_refused() -> None:
         hs.block(grid(), states=[(7, 7)], passages=[((0, 0), (0, 9))], actions=[((0, 0), "rigth")])
     for part in ("3 problems", "unknown state (7, 7)", "unknown state (0, 9)", "unknown action 'rigth'"):
         assert part in str(error.value)
-    with pytest.raises(TaskError, match="nothing is blocked: no action leads that way"):
-        hs.block(grid(), passages=[((0, 0), (2, 2))])
+    with pytest.raises(TaskError) as error:
+        hs.block(grid(), passages=[((0, 0), (2, 2)), ((0, 0), (0, 1))], actions=[((1, 0), "up"), ((2, 2), "up")])
+    assert "2 problems" in str(error.value)
+    assert "passage ((0, 0), (2, 2)) blocks nothing: no action leads that way, nor back" in str(error.value)
+    assert "action ((2, 2), 'up') blocks nothing: it is not there" in str(error.value)
     with pytest.raises(TaskError, match="people start in a blocked state"):
         hs.block(grid(), states=[(0, 0)])
     with pytest.raises(UsageError, match="how='wall'"):

@@ -42,7 +42,7 @@ def trips_of(log: hs.BehaviorLog) -> dict[tuple[int, int], int]:
 
 @pytest.fixture(scope="module")
 def flows(drivers: hs.Policy, begun: dict[tuple[int, int], int]) -> pd.DataFrame:
-    return hs.occupancy(drivers, begun)
+    return hs.occupancy(drivers, begun, least_share=0.0)
 
 
 def by_link(table: pd.DataFrame) -> "pd.Series[float]":

@@ -1,6 +1,7 @@
 """Networks as tasks: what they are made of, what a log may do in them, and what is not offered."""
 
 from collections.abc import Callable
+from inspect import unwrap
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,22 @@ def test_what_is_not_for_networks() -> None:
         "TableReward is not offered": lambda: hs.plan(task, hs.TableReward()),
         "cannot be joined": lambda: hs.Task.union({"a": task}),
         "give the link alone": lambda: hs.block(task, states=[("home", "mid")]),
-        "nothing is blocked: no turn leads that way": lambda: hs.block(task, actions=[("home", "mid")]),
+        "turn ('home', 'mid') blocks nothing: it is not there": lambda: hs.block(task, actions=[("home", "mid")]),
+        "turn ('home', 'out') blocks nothing: it is not there. Did you mean ('out', 'home')?": lambda: hs.block(
+            task, actions=[("home", "out")], states=["mid"]
+        ),
+        "link 'gate' blocks nothing: no turn leads there": lambda: hs.block(
+            hs.Task.network(pd.concat([EDGES, EDGES[:1].assign(**{"from": "gate"})])), states=["gate", "mid"]
+        ),
+        "passage ('in', 'home') blocks nothing: no turn leads that way, nor back": lambda: hs.block(
+            task, passages=[("in", "home"), ("in", "mid")]
+        ),
+        "block(states)='mid' is one text where a list is meant": lambda: hs.block(task, states="mid"),
+        "actions= is a list of pairs, actions=[(one, other), ...]; 'in' is no pair": lambda: unwrap(hs.block)(
+            task, actions=("in", "mid")
+        ),
+        "('in', 'mid', 'out') is no pair": lambda: unwrap(hs.block)(task, passages=[("in", "mid", "out")]),
+        "nothing is blocked: say which states=, passages= or actions=": lambda: hs.block(task),
         "unknown link 'md'. Did you mean 'mid'?": lambda: hs.block(task, passages=[("in", "md")]),
         "a new link of a network has turns into it and out of it": lambda: hs.link(task, "in", "new", "out"),
         "add_turns is for networks": lambda: hs.add_turns(hs.Task.grid("S.G\n", discount=0.9), EDGES),
