@@ -248,8 +248,8 @@ def test_habits_that_last_longer_than_an_episode_are_simulated_and_found_again()
     edges = [{"state": "s", "action": side, "next_state": "end", "right": float(side == "r")} for side in "lr"]
     task = hs.Task.table(pd.DataFrame(edges), features=["right"], terminal=["end"], discount=0.9)
     habit = hs.Stickiness(1.5, within="subject")
-    policy = hs.plan(task, {"right": 0.4}, {"ann": 1.0, "bob": 1.0}, choice=habit)
-    log = hs.simulate(policy, 4_000, seed=1, max_steps=1)
+    policy = hs.plan(task, {"right": 0.4}, dict.fromkeys("abcdefghijklmnopqrst", 1.0), choice=habit)
+    log = hs.simulate(policy, 200, seed=1, max_steps=1)
     done = log.to_dataframe().groupby("subject")["action"]
     again = (done.shift() == log.to_dataframe()["action"]).mean()
     # Of two options with odds exp(.4) that are multiplied by exp(1.5) where they repeat: a chain of two states.
@@ -260,7 +260,7 @@ def test_habits_that_last_longer_than_an_episode_are_simulated_and_found_again()
     fit = hs.fit(model, log)
     found = fit.params.loc[("stickiness", "all")]
     assert found["ci_low"] < 1.5 < found["ci_high"]
-    assert found["std_error"] < 0.06
+    assert found["std_error"] < 0.1
     with pytest.raises(hs.errors.ModelError, match=r"Stickiness\(within='person'\)"):
         hs.Stickiness(within="person")  # type: ignore[arg-type]
 

@@ -254,6 +254,7 @@ def test_trips_that_cannot_arrive_any_more_are_named(fitted: hs.Fit) -> None:
     assert all(without.states.encode([trip]) < 0 and (SHOP in np.array(trip)) for trip in recorded.cut_off)
 
 
+@pytest.mark.slow
 def test_a_known_reward_would_change_turns() -> None:
     """It is a table by the place of turns among those of their link, which other turns move."""
     task = by_goals(streets(2), GOALS)

@@ -134,6 +134,7 @@ def test_scores_are_derivatives_of_the_evidence(problem: PopulationProblem) -> N
         np.testing.assert_allclose(scores[:, place], slope, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_fit_tells_how_people_differ_and_how_they_change(fitted: hs.Fit) -> None:
     population = population_of(fitted)
     assert list(population.sd.index) == ["log_temperature", WITHIN]
@@ -145,6 +146,7 @@ def test_a_fit_tells_how_people_differ_and_how_they_change(fitted: hs.Fit) -> No
     assert compared.loc[("ratio", "b1 / b0"), "log_temperature"] == pytest.approx(coefficient["estimate"])
 
 
+@pytest.mark.slow
 def test_newcomers_by_condition_are_seen_as_those_the_population_knows(log: hs.BehaviorLog, fitted: hs.Fit) -> None:
     """Of the same decisions under other names, the same is said."""
     table = log.to_dataframe().assign(subject=[f"n{label[1:4]}" for label in log.to_dataframe()["subject"]])
@@ -160,6 +162,7 @@ def test_newcomers_by_condition_are_seen_as_those_the_population_knows(log: hs.B
     assert second.log_likelihood == pytest.approx(float(population_of(fitted).evidence.loc["p001"]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_saved_fit_comes_back(fitted: hs.Fit, tmp_path: object) -> None:
     assert hs.load(hs.save(fitted, f"{tmp_path}/run")) == fitted
 
@@ -252,6 +255,7 @@ def test_folds_and_splits_keep_a_person_together(log: hs.BehaviorLog) -> None:
     assert sum(map(len, dealt)) == 8
 
 
+@pytest.mark.slow
 def test_the_bootstrap_draws_people_in_all_their_conditions(log: hs.BehaviorLog) -> None:
     model = hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerGroup("block"))
     fit = hs.fit(model, log)
@@ -263,6 +267,7 @@ def test_the_bootstrap_draws_people_in_all_their_conditions(log: hs.BehaviorLog)
     assert any(map(any, left.values()))
 
 
+@pytest.mark.slow
 def test_people_of_a_fit_are_simulated_in_their_conditions(fitted: hs.Fit) -> None:
     log = hs.simulate(fitted, 3, seed=1)
     assert list(log.subjects) == list(fitted.subjects.values)
@@ -273,6 +278,7 @@ def test_people_of_a_fit_are_simulated_in_their_conditions(fitted: hs.Fit) -> No
     assert again.num_people == fitted.num_people == 8
 
 
+@pytest.mark.slow
 def test_the_methods_paragraph_says_what_was_fitted(fitted: hs.Fit) -> None:
     said = hs.compare(fitted, by="block").attrs["methods"]
     assert "marginal maximum likelihood" in said
@@ -281,6 +287,7 @@ def test_the_methods_paragraph_says_what_was_fitted(fitted: hs.Fit) -> None:
     assert "these very people" not in said
 
 
+@pytest.mark.slow
 def test_known_people_in_other_conditions_are_no_newcomers(log: hs.BehaviorLog, fitted: hs.Fit) -> None:
     table = log.to_dataframe().assign(block="b2")
     later = hs.read(table, state=["state_0", "state_1"], conditions="block")
