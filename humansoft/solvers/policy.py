@@ -56,6 +56,11 @@ class Policy:
     solution: SoftSolution
     choice: ChoiceRule | None = None
 
+    def __repr__(self) -> str:
+        """Show whose policy it is, and how it was found, not the tables."""
+        people = "1 subject" if len(self.subjects) == 1 else f"{len(self.subjects):,} subjects"
+        return f"Policy({people}, {self.solution.status.name.lower()}, {self.task!r})"
+
     @property
     def value(self) -> Float[Tensor, "*T M"]:
         """Soft value, as planned: nobody foresees her own slips and habits."""

@@ -51,6 +51,8 @@ def test_a_loaded_policy_in_a_network_is_the_saved_one(planner: str, tmp_path: P
     policy = hs.plan(task, {"length": -1.0}, PEOPLE, planner=planner)  # type: ignore[arg-type]
     again = hs.Policy.load(policy.save(tmp_path / "policy"))
     np.testing.assert_array_equal(again.log_policy.numpy(), policy.log_policy.numpy())
+    assert repr(again) == repr(policy)
+    assert repr(policy).startswith("Policy(2 subjects, converged, Task(")
     trips = {("c", "a"): 2.0, ("d", "a"): 1.0}
     pd.testing.assert_frame_equal(hs.occupancy(again, trips), hs.occupancy(policy, trips))
     assert again.solution.status is policy.solution.status
