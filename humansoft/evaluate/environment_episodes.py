@@ -82,12 +82,8 @@ def walk_in_task(
         ModelError: the environment's states or actions are not those of the task; people whose habits last from one
             episode to the next.
     """
+    _require_separate_episodes(policy)
     task = policy.task
-    if policy.choice is not None and policy.choice.sticks_within == "subject":
-        raise ModelError(
-            "in an environment, episodes are played side by side, and Stickiness(within='subject') goes from one to "
-            "the next: simulate in the task (without env_id=)"
-        )
     subject = np.repeat(np.arange(len(policy.subjects)), episodes)
     world = GymnasiumWorld(env_id, len(subject), options=options)
     states = range(world.first_state, world.first_state + (world.num_states or 0))
@@ -124,6 +120,14 @@ def walk_in_task(
             "truncated": table["truncated"],
         }
     )
+
+
+def _require_separate_episodes(policy: Policy) -> None:
+    if policy.choice is not None and policy.choice.sticks_within == "subject":
+        raise ModelError(
+            "in an environment, episodes are played side by side, and Stickiness(within='subject') goes from one to "
+            "the next: simulate in the task (without env_id=)"
+        )
 
 
 def environment_log(

@@ -203,20 +203,25 @@ def _best_given(
     inner = covariance - np.outer(covariance[place], path)
     inner[others, others] = np.maximum(inner[others, others], _FIRST_STEP)
     starts = (full + moved * path, alone, instead)
-    values = [log_likelihood(objective, point) for point in starts]
-    point, value = starts[int(np.argmax(values))], max(values)
-    for _ in range(_NEWTON_STEPS if np.isfinite(value) else 0):
-        there = around(objective, point)
-        assert there is not None, "its likelihood is finite"
+    value, point, there = max((_placed(objective, point) for point in starts), key=lambda found: found[0])
+    for _ in range(_NEWTON_STEPS):
+        if there is None:
+            break
         slope = there.scores(point).sum(axis=0)
         slope[place] = 0.0
         step = inner @ slope
-        trial = point + step / max(1.0, float(np.abs(step).max()))
-        found = log_likelihood(objective, trial)
-        if not found > value + _GAIN:
+        found = _placed(objective, point + step / max(1.0, float(np.abs(step).max())))
+        if not found[0] > value + _GAIN:
             break
-        point, value = trial, found
+        value, point, there = found
     return value
+
+
+def _placed(objective: PopulationObjective, full: Real) -> tuple[float, Real, PopulationObjective | None]:
+    """Return the log-likelihood at a point, the point, and the objective with nodes there, if there is a solution."""
+    there = around(objective, full)
+    value = -np.inf if there is None else float(there.by_person(full).sum())
+    return value, full, there if np.isfinite(value) else None
 
 
 def _one_sided(objective: PopulationObjective, full: Real, path: Real) -> tuple[float, float]:
