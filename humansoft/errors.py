@@ -42,6 +42,10 @@ class SolveWarning(UserWarning):
     """A policy was learned, but it is not near the solution of the soft Bellman equation."""
 
 
+class NewcomerWarning(UserWarning):
+    """People whom a fit does not know count as the average person, though it knows what explains temperatures."""
+
+
 class WorldError(HumansoftError, RuntimeError):
     """An environment that was acted in failed, or gave something that nobody can learn from."""
 

@@ -173,16 +173,10 @@ class SoftOptimalModel(nn.Module):
     def rows_of(self, log: BehaviorLog) -> tuple[Index, npt.NDArray[np.bool_]]:
         """Return the row [B] of each subject of the log's codebook, and whether the model knows them.
 
-        Unknown people get their group's row when the log tells their group, else the last row: the
-        geometric-mean temperature.
+        Unknown people get the last row: the geometric-mean temperature.
         """
         known = self.subjects.encode(log.codebook.subjects.values)
         row = known if self.rows_are_people else np.r_[self.group_of_subject, NONE][known]
-        column = self.temperature.column if isinstance(self.temperature, PerGroup) else None
-        told = column in log.participants.columns or column in log.frame.columns
-        if column is not None and told and (known < 0).any():
-            groups, codes = log.group(column)
-            row = np.where(known < 0, np.r_[self.groups.encode(groups.values), NONE][codes], row)
         if isinstance(self.temperature, Fixed | Shared) and not self.rows_are_people:
             row = np.zeros_like(row)
         return np.where(row < 0, self._num_rows - 1, row), known >= 0

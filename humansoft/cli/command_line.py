@@ -1,12 +1,13 @@
 """The command line itself: how errors become sentences and exit codes."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperGroup
 
-from humansoft.cli.outcome import print_json_error, report_error
+from humansoft.cli.outcome import print_json_error, report_error, show_warning
 from humansoft.errors import HumansoftError
 
 
@@ -25,9 +26,11 @@ class CommandLine(TyperGroup):
         """Run the program; with ``--json``, usage errors become JSON too."""
         as_json = "--json" in (sys.argv[1:] if args is None else args)
         try:
-            code = super().main(
-                args, prog_name, complete_var, standalone_mode and not as_json, windows_expand_args, **extra
-            )
+            with warnings.catch_warnings():
+                warnings.showwarning = show_warning
+                code = super().main(
+                    args, prog_name, complete_var, standalone_mode and not as_json, windows_expand_args, **extra
+                )
         except HumansoftError as error:
             code = report_error(error, as_json)
         except Exception as error:

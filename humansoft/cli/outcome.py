@@ -1,4 +1,6 @@
-"""How a command ends: exit codes, and errors as a sentence or as JSON."""
+"""How a command ends: exit codes, errors as a sentence or as JSON, warnings as sentences."""
+
+from typing import Any
 
 from humansoft.cli.terminal import print_error, print_json
 from humansoft.errors import (
@@ -72,6 +74,14 @@ def report_error(error: HumansoftError, as_json: bool) -> int:
         if as_options(str(error)):
             print_error(as_options(str(error)), heading="")
     return code
+
+
+def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:  # noqa: ANN401
+    """Show a warning as a sentence on stderr, in the place of :func:`warnings.showwarning`."""
+    del place, more
+    print_error(str(message), heading=f"{category.__name__}: ")
+    if as_options(str(message)):
+        print_error(as_options(str(message)), heading="")
 
 
 def print_json_error(kind: str, message: str, code: int) -> None:

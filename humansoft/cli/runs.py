@@ -143,7 +143,7 @@ def run_simulate(
 def _say_strangers(count: int) -> None:
     if count:
         people = counted(count, "person is", "people are")
-        say(f"note: {people} not in the run: predicted at the temperature of the average person (or of their group).")
+        say(f"note: {people} not in the run: predicted at the mean of their group or covariates, or of everybody.")
 
 
 def _say_seen(file: Path | None) -> None:

@@ -47,9 +47,10 @@ def cross_validate(
     Args:
         model: the hypothesis; it is fitted anew for every fold.
         log: the decisions.
-        by: what is held out whole: "subject" (the people held out are predicted at the average temperature, or
-            through the population), "episode" (within every person; somebody's only episode is never held out), or
-            "time" (every episode is cut into folds + 1 blocks, and each but the first predicted from those before it).
+        by: what is held out whole: "subject" (the people held out are predicted at the temperature of their
+            group, the average, or through the population), "episode" (within every person; somebody's only episode is
+            never held out), or "time" (every episode is cut into folds + 1 blocks, and each but the first predicted
+            from those before it).
         folds: number of folds.
         method: how each fold is fitted: "maximum_likelihood" or "hierarchical".
         seed: needed for "subject" and "episode", which are dealt out at random; same seed, same folds.

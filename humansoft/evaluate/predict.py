@@ -10,6 +10,7 @@ import torch
 from humansoft.checking import require_valid
 from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, UsageError, did_you_mean, shortlist
+from humansoft.fit.newcomers import with_newcomers
 from humansoft.fit.result import Fit, require_fit
 from humansoft.tasks.lookup import action_codes, action_labels
 from humansoft.tasks.task import Task
@@ -21,8 +22,12 @@ OnUnknown = Literal["average", "raise"]
 def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd.DataFrame:
     """Predict what people do in each recorded state.
 
-    A person the fit does not know is predicted at the geometric-mean temperature (or their group's,
-    when the log tells it), and marked.
+    A person the fit does not know is marked, and predicted at one temperature: the mean log temperature of the
+    person's group (``PerGroup``) or covariates (a formula, a population), as the log tells them, else the geometric
+    mean of those who were fitted. Somebody who is known from other conditions (:func:`humansoft.by_condition`) has in
+    a new one its mean, and, where the population has repeated measures, what is known of the own level besides. At one
+    temperature, people are predicted as typical ones: :func:`humansoft.cross_validate` with ``method="hierarchical"``
+    averages over how they differ.
 
     Args:
         fit: a fitted model.
@@ -37,8 +42,11 @@ def predict(fit: Fit, log: BehaviorLog, on_unknown: OnUnknown = "average") -> pd
         counted log: one row a distinct decision, in episode 1 and at step 0.
 
     Raises:
-        LogError: the log does not belong to the task.
+        LogError: the log does not belong to the task; unknown people of a group or category that nobody of the fit had.
         ModelError: unknown people and ``on_unknown="raise"``, or people without a reward of their own.
+
+    Warns:
+        NewcomerWarning: unknown people, and no column that tells their group or covariates.
 
     Example:
         >>> import humansoft as hs
@@ -100,6 +108,7 @@ def log_probabilities(
     if strangers and (on_unknown == "raise" or model.rows_are_people):
         why = " and everybody has a reward of their own" if model.rows_are_people else ""
         raise ModelError(f"the fit does not know {len(strangers)} of the subjects{why}: {shortlist(strangers)}")
+    model = with_newcomers(fit, log)
     with torch.no_grad():
         logs = model.log_policy_of(model.observe(log, by="decision"), differentiable=False)
     return logs.numpy(), known

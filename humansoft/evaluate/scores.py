@@ -26,6 +26,11 @@ def score(
     Decisions without a response or with a single option do not count. Baselines are learned from
     the fit's training data, never from the log that is scored.
 
+    People whom the fit does not know are scored at one temperature, the mean of people like them
+    (:func:`humansoft.predict`), and each decision by itself. That is not their likelihood under a population, which
+    averages over how people differ and learns of a person from one decision to the next: ``adapt(fit,
+    log).log_likelihood``, and ``cross_validate(..., by="subject", method="hierarchical")`` for people held out.
+
     Args:
         fit: a fitted model.
         log: decisions of the same task, best ones that were held out.
@@ -40,8 +45,13 @@ def score(
         num_unknown_subjects.
 
     Raises:
-        LogError: the log does not belong to the task, or no decision counts.
+        LogError: the log does not belong to the task, or no decision counts; unknown people of a group or category that
+            nobody of the fit had.
+        ModelError: unknown people and ``on_unknown="raise"``, or people without a reward of their own.
         UsageError: unknown baseline.
+
+    Warns:
+        NewcomerWarning: unknown people, and no column that tells their group or covariates.
 
     Example:
         >>> import humansoft as hs

@@ -25,6 +25,21 @@ _DEPENDENT = 1e-9  # share of a column that the columns before it do not explain
 _FEW = 5  # people a value on average, below which values that read as numbers are measurements and no codes of groups
 
 
+def columns_of(temperature: Temperature) -> list[str]:
+    """Return the names of the columns that explain people's mean log temperatures.
+
+    Raises:
+        UsageError: a formula that cannot be read, or calls a function that is not known.
+
+    Example:
+        >>> columns_of(ByFormula("~ np.log(age) + site"))
+        ['age', 'site']
+    """
+    return (
+        [temperature.column] if isinstance(temperature, PerGroup) else sorted(names_in(_formula(temperature)).columns)
+    )
+
+
 def covariates_of(temperature: Temperature, log: BehaviorLog, people: Sequence[Hashable]) -> pd.DataFrame:
     """Return the columns [B, ...] that explain people's mean log temperatures; of categories, those that occur.
 
@@ -32,10 +47,7 @@ def covariates_of(temperature: Temperature, log: BehaviorLog, people: Sequence[H
         LogError: a column that is missing, empty for somebody, not one value a person, or of dates.
         UsageError: a formula that cannot be read, or calls a function that is not known.
     """
-    if isinstance(temperature, PerGroup):
-        names = [temperature.column]
-    else:
-        names = sorted(names_in(_formula(temperature)).columns)
+    names = columns_of(temperature)
     values = {name: _plain(log.person_values(name).reindex(list(people)), name) for name in names}
     return pd.DataFrame(values, index=pd.Index(list(people))).infer_objects()
 

@@ -1,5 +1,6 @@
 """Populations on the command line: methods, formulas, the table before people, exit codes."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,17 @@ def test_people_in_several_conditions_are_known_to_be_the_same(
     fit = hs.load(tmp_path / "run")
     assert fit.training.columns.conditions == ("block",)
     assert list(fit.subjects.values[:2]) == ["ann/b0", "ann/b1"]
+
+
+def test_what_does_not_tell_of_newcomers_is_said(
+    humansoft: Humansoft, maze: Path, words: list[object], tmp_path: Path
+) -> None:
+    assert humansoft("fit", *words, "--temperature", "~ age", "-o", tmp_path / "run").code == 0
+    table = pd.read_csv(maze / "choices.csv").replace({"ann": "eve"})
+    table.to_csv(tmp_path / "new.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", hs.errors.NewcomerWarning)
+        ended = humansoft("score", tmp_path / "run", tmp_path / "new.csv", "--json")
+    assert ended.document["scores"][0]["num_unknown_subjects"] == 1
+    assert ended.stderr.startswith("NewcomerWarning: the log has no column 'age'")
+    assert "participants is --participants FILE; on_unknown is --on-unknown" in ended.stderr
