@@ -2,17 +2,21 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from humansoft.codebook import Codebook, Labels
+from humansoft.data.columns import Columns
 from humansoft.data.log import BehaviorLog
-from humansoft.errors import LogError, UsageError, did_you_mean
+from humansoft.errors import LogError, Problems, UsageError, did_you_mean
 
 Index = npt.NDArray[np.int64]
+
+PERSON = "person"
+"""The participants' column that says who each subject of a log by condition is."""
 
 _ARRAYS = ("row", "episode", "step", "state", "action", "next_state", "weight", "terminated", "truncated")
 
@@ -35,8 +39,9 @@ def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
         The log; its participants have the columns "person" and ``column``, and those they had before.
 
     Raises:
-        UsageError: no such column.
-        LogError: an empty value, or an episode in two conditions.
+        UsageError: no such column, or the log is taken apart by it already.
+        LogError: an empty value, or an episode in two conditions; participants with a column of their own that is named
+            "person", or as the conditions are.
 
     Example:
         >>> import humansoft as hs
@@ -53,10 +58,11 @@ def by_condition(log: BehaviorLog, column: str) -> BehaviorLog:
     names = [f"{person}/{condition}" for person, condition in pairs]
     if len(set(names)) < len(names):
         raise LogError(f"subjects and values of {column!r} with a '/' in them give two people one name; rename them")
-    table = log.participants.reindex([person for person, _ in pairs]).set_axis(names)
-    before: dict[Any, Any] = persons_of(log.participants, log.subjects)
-    table["person"] = [before[person] for person, _ in pairs]
-    table[column] = [condition for _, condition in pairs]
+    before = persons_of(log, log.subjects)
+    told = {PERSON: [before[subject] for subject, _ in pairs], column: [condition for _, condition in pairs]}
+    table = log.participants.reindex([subject for subject, _ in pairs]).set_axis(names)
+    _require_free(log, column, table, told)
+    table = table.assign(**told)
     table.index.name = log.columns.subject
     codebook = Codebook(Labels("subject", tuple(names)), parts.codebook.states, parts.codebook.actions)
     columns = replace(log.columns, conditions=(*log.columns.conditions, column))
@@ -70,18 +76,40 @@ def by_conditions(log: BehaviorLog, columns: Sequence[str]) -> BehaviorLog:
     return log
 
 
-def persons_of(participants: pd.DataFrame, subjects: Iterable[Hashable]) -> dict[Hashable, Hashable]:
-    """Return who each subject is: the person where the subject is one in one condition, else the subject."""
-    known = participants.get("person", pd.Series(dtype=object)).to_dict()
-    return {
-        subject: known[subject] if subject in known and str(subject).startswith(f"{known[subject]}/") else subject
-        for subject in subjects
-    }
+def _require_free(log: BehaviorLog, column: str, table: pd.DataFrame, told: dict[str, list[Any]]) -> None:
+    """Refuse to write over columns of the participants that say something else."""
+    with Problems(f"{log.source} by {column!r}", LogError) as problems:
+        if column == PERSON:
+            problems.add(f"the column {PERSON!r} of a log by condition says who is who; rename that of the conditions")
+        for name, values in told.items():
+            if name in table.columns and table[name].tolist() != values:
+                what = "who is who" if name == PERSON else "the condition of each"
+                problems.add(
+                    f"participants have a column {name!r} of their own, which would have to say {what}; rename it"
+                )
+
+
+class WhoIsWho(Protocol):
+    """What knows people and their conditions: a log, or what a fit keeps of one."""
+
+    @property
+    def participants(self) -> pd.DataFrame:
+        """One row a subject; where these are conditions of people, with the column "person"."""
+
+    @property
+    def columns(self) -> Columns:
+        """Roles of columns; ``conditions`` is not empty where subjects are conditions of people."""
+
+
+def persons_of(source: WhoIsWho, subjects: Iterable[Hashable]) -> dict[Hashable, Hashable]:
+    """Return who each subject is: the person where subjects are people in one condition each, else the subject."""
+    known = source.participants[PERSON].to_dict() if source.columns.conditions else {}
+    return {subject: known.get(subject, subject) for subject in subjects}
 
 
 def person_codes(log: BehaviorLog) -> Index:
     """Return a code of the person who made each decision [N]: conditions of one person have the same."""
-    people = list(persons_of(log.participants, log.codebook.subjects.values).values())
+    people = list(persons_of(log, log.codebook.subjects.values).values())
     code, _ = pd.factorize(pd.Series(people, dtype=object))
     found: Index = code[log.subject].astype(np.int64)
     return found
@@ -133,5 +161,6 @@ def parted(log: BehaviorLog, part: Index, labels: Labels) -> BehaviorLog:
         codebook=Codebook(Labels("subject", subjects), log.codebook.states, log.codebook.actions),
         subject=code[order],
         participants=pd.DataFrame(),
+        columns=replace(log.columns, conditions=()),
         **moved,
     )

@@ -140,8 +140,8 @@ def _by_person(units: pd.DataFrame, fitted: Fit, log: BehaviorLog) -> pd.DataFra
     """Add up each person's episodes, in all conditions where a population knows who is who."""
     assert fitted.population is not None
     who: Any = units.index.get_level_values("subject")
-    if measures_like(fitted.population, log.participants, log.subjects) is not None:
-        who = who.map(persons_of(log.participants, log.subjects)).rename("subject")
+    if measures_like(fitted.population, log, log.subjects) is not None:
+        who = who.map(persons_of(log, log.subjects)).rename("subject")
     people = units.groupby(who, sort=False).sum()
     people.index = pd.MultiIndex.from_product([people.index, ["all"]], names=["subject", "episode"])
     return people

@@ -56,7 +56,7 @@ def held_out_log_likelihood(
     bound = copy.deepcopy(fit.model).bind(met)
     covariates = covariates_of(population.temperature, met, bound.subjects.values)
     terms = design_like(population.temperature, population.covariates, covariates)
-    measures = measures_like(population, met.participants, bound.subjects.values)
+    measures = measures_like(population, met, bound.subjects.values)
     before = bound.observe(log.select(theirs & learned))
     people = People(likelihood_of(bound, before), terms, measures)
     after = bound.observe(log.select(held_out), by="subject" if by == "subject" else "episode")

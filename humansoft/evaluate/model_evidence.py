@@ -102,5 +102,5 @@ def schwarz(fit: Fit, log: BehaviorLog | None = None) -> "pd.Series[float]":
     common = fit.rank - own.sum()
     split = common / 2 * np.log(decisions.sum()) * decisions / decisions.sum()
     found = pd.Series(units.log_likelihood() - own / 2 * np.log(decisions) - split, index=units.index)
-    who = persons_of(fit.training.participants, fit.subjects.values)  # in several conditions: their sum
+    who = persons_of(fit.training, fit.subjects.values)  # in several conditions: their sum
     return found.groupby([who[subject] for subject in found.index], sort=False).sum()

@@ -83,7 +83,7 @@ def leave_people_out(fit: Fit, log: BehaviorLog | None = None) -> pd.DataFrame:
     if population is None:
         raise UsageError("this fit takes people one by one and knows no population: fit with method='hierarchical'")
     units = units_of(fit, "subject", log)
-    measures = measures_like(population, fit.training.participants, fit.subjects.values)
+    measures = measures_like(population, fit.training, fit.subjects.values)
     people = People(units.likelihood, population.design, measures)
     known = population.evidence.to_numpy(dtype=np.float64).astype(np.float64)
     found = None

@@ -9,7 +9,7 @@ import pandas as pd
 from humansoft._types import NONE
 from humansoft.codebook import Codebook, Labels
 from humansoft.data.log import BehaviorLog, Columns
-from humansoft.data.parts import by_conditions
+from humansoft.data.parts import PERSON, by_conditions
 from humansoft.data.readers import build_log
 from humansoft.errors import ModelError, Problems, UsageError, shortlist
 from humansoft.evaluate.environment_episodes import environment_log, walk_in_task
@@ -258,7 +258,7 @@ def _as_log(
         subject = frame[roles.subject].tolist()
         for name in columns.conditions:
             frame[name] = participants.loc[subject, name].tolist()
-        frame[roles.subject] = participants.loc[subject, "person"].tolist()
+        frame[roles.subject] = participants.loc[subject, PERSON].tolist()
         people = Labels.of("subject", frame[roles.subject].tolist())
     known = Codebook(people, task.states, task.actions) if task.goals is None else None
     return by_conditions(build_log(frame, roles, "simulation", codebook=known), columns.conditions)

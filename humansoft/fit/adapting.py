@@ -51,17 +51,17 @@ def adapt(fit: Fit, log: BehaviorLog) -> Fit:
             "method='hierarchical' (or, for new people alone, fit them)"
         )
     require_valid(log, fit.model.task)
-    known = set(persons_of(fit.training.participants, fit.subjects.values).values())
-    old = [person for person in dict.fromkeys(persons_of(log.participants, log.subjects).values()) if person in known]
+    known = set(persons_of(fit.training, fit.subjects.values).values())
+    old = [person for person in dict.fromkeys(persons_of(log, log.subjects).values()) if person in known]
     if old:
         raise UsageError(f"the fit knows {shortlist(old)} already: adapt() is for people it has not seen")
     bound = copy.deepcopy(fit.model).bind(log)
     covariates = covariates_of(population.temperature, log, bound.subjects.values)
     terms = design_like(population.temperature, population.covariates, covariates)
     likelihood = likelihood_of(bound, bound.observe(log))
-    measures = measures_like(population, log.participants, bound.subjects.values)
+    measures = measures_like(population, log, bound.subjects.values)
     notes: tuple[str, ...] = ()
-    if measures is None and RepeatedMeasures.of(log.participants, bound.subjects.values).num_conditions > 1:
+    if measures is None and RepeatedMeasures.of(log, bound.subjects.values).num_conditions > 1:
         notes = ("one person in two conditions counts as two people: the population tells no conditions apart",)
     people = Cohort(likelihood, terms, measures, log, population.temperature, covariates, notes)
     best = as_known(people, population)

@@ -118,7 +118,7 @@ def _params(
 def _repeated_notes(bound: SoftOptimalModel, log: BehaviorLog) -> list[str]:
     """Say that standard errors of what people share do not know which subjects are one person."""
     shares = any(row.fixed is None and row.level != "subject" for row in bound.table.rows)
-    if not shares or len(set(persons_of(log.participants, log.subjects).values())) == len(log.subjects):
+    if not shares or len(set(persons_of(log, log.subjects).values())) == len(log.subjects):
         return []
     return [
         "conditions of one person count as different people here: standard errors of what people share take no account "

@@ -69,7 +69,7 @@ def bootstrap(
     _require_possible(fit, log, by, draws)
     likelihood = fitted_likelihood(fit, log)
     seen = likelihood.model.observe(log, by=by)
-    who = RepeatedMeasures.of(log.participants, likelihood.model.subjects.values).place[0]
+    who = RepeatedMeasures.of(log, likelihood.model.subjects.values).place[0]
     resampled = _Resampled.of(seen, who, by, draws, np.random.default_rng(seed))
     rows = len(likelihood.directions.owner)
     size = max(2, int(_MOST_PROBLEMS / max(rows * len(np.unique(seen.state)), 1)))

@@ -4,8 +4,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from humansoft.data.parts import WhoIsWho
 from humansoft.fit.covariates import design_like
 from humansoft.fit.hierarchical import NODES, SMALLEST_SD, WITHIN, mixed_of, most_dimensions, repeated
 from humansoft.fit.marginal import LaplaceLikelihood
@@ -39,11 +39,9 @@ def at_parameters(people: People, mixed: Mixed, full: Real, integration: Integra
     return at_known(profiles, mixed, decisions, full, NODES[mixed.num_deviations])
 
 
-def measures_like(
-    population: Population, participants: pd.DataFrame, subjects: Sequence[Hashable]
-) -> RepeatedMeasures | None:
+def measures_like(population: Population, source: WhoIsWho, subjects: Sequence[Hashable]) -> RepeatedMeasures | None:
     """Return who is who among subjects, where the population tells people from their conditions."""
-    return RepeatedMeasures.of(participants, subjects) if WITHIN in population.sd.index else None
+    return RepeatedMeasures.of(source, subjects) if WITHIN in population.sd.index else None
 
 
 def population_vector(mixed: Mixed, population: Population) -> Real:

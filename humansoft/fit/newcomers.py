@@ -76,7 +76,7 @@ def with_newcomers(fit: Fit, log: BehaviorLog) -> SoftOptimalModel:
     theirs = log.select(np.isin(log.subject, log.codebook.subjects.encode(strangers)))
     means = expected.log_temperatures(covariates_of(expected.temperature, theirs, strangers))
     if fit.population is not None:
-        people = list(persons_of(log.participants, strangers).values())
+        people = list(persons_of(log, strangers).values())
         means = means + _own_levels(fit, fit.population, expected, people)
     return _extended(known, strangers, means)
 
@@ -128,7 +128,7 @@ def _own_levels(fit: Fit, population: Population, expected: _Expected, people: l
         return np.zeros(len(people))
     between, within = float(sd["log_temperature"]) ** 2, float(sd[WITHIN]) ** 2
     deviation = fit.temperatures()["log_temperature"] - population.design.to_numpy() @ expected.coefficients
-    met = deviation.groupby(persons_of(fit.training.participants, fit.subjects.values)).agg(["sum", "count"])
+    met = deviation.groupby(persons_of(fit.training, fit.subjects.values)).agg(["sum", "count"])
     level: pd.Series[float] = met["sum"] * between / np.maximum(within + met["count"] * between, np.finfo(float).tiny)
     return np.asarray(level.reindex(people, fill_value=0.0), dtype=np.float64)
 

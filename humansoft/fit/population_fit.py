@@ -101,7 +101,7 @@ def population_problem(
     covariates = covariates_of(model.temperature, log, bound.subjects.values)
     terms = design_of(model.temperature, covariates)
     mixed = mixed_of(bound, terms, deviate)
-    measures = RepeatedMeasures.of(log.participants, bound.subjects.values)
+    measures = RepeatedMeasures.of(log, bound.subjects.values)
     met_again = measures.num_conditions > 1 and deviate
     together = met_again and deviates_in_temperature_alone(mixed)
     population = repeated(mixed, measures) if together else mixed

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.codebook import Labels
-from humansoft.data.parts import persons_of
+from humansoft.data.parts import WhoIsWho, persons_of
 from humansoft.fit.abstract_profiles import Profiles, Scores
 
 Real = npt.NDArray[np.float64]
@@ -34,9 +34,9 @@ class RepeatedMeasures:
     cell: Index
 
     @classmethod
-    def of(cls, participants: pd.DataFrame, subjects: Sequence[Hashable]) -> "RepeatedMeasures":
-        """Return who is who among subjects, which may be conditions of people, by the table of participants."""
-        known = persons_of(participants, subjects)
+    def of(cls, source: WhoIsWho, subjects: Sequence[Hashable]) -> "RepeatedMeasures":
+        """Return who is who among subjects, which may be conditions of people, as a log or a fit says."""
+        known = persons_of(source, subjects)
         people = Labels.of("person", [known[subject] for subject in subjects])
         person = people.encode([known[subject] for subject in subjects])
         number = pd.Series(person).groupby(person).cumcount().to_numpy()

@@ -247,7 +247,7 @@ class Fit:
     @property
     def num_people(self) -> int:
         """Number of people; of people who were met in several conditions, each is a subject in each."""
-        return len(set(persons_of(self.training.participants, self.subjects.values).values()))
+        return len(set(persons_of(self.training, self.subjects.values).values()))
 
     def __eq__(self, other: object) -> bool:
         """Two fits are equal when all their numbers, labels and sentences are."""

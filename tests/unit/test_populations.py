@@ -1,10 +1,13 @@
 """Population fits as their users meet them: refusals, boundary cases, groups, newcomers, sessions, files."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import humansoft as hs
+from humansoft.data.parts import person_codes, persons_of
 from humansoft.fit.hierarchical import integration_of
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
@@ -291,12 +294,39 @@ def test_taking_apart_twice_keeps_the_person() -> None:
     log = hs.read(frame.assign(odd=frame["episode"] % 2), state=["state_0", "state_1"])
     twice = hs.by_condition(hs.by_condition(log, "session"), "odd").participants
     assert twice.loc["p01/2/0"].to_dict() == {"person": "p01", "session": 2, "odd": 0}
-    named = hs.read(
-        frame,
-        state=["state_0", "state_1"],
-        participants=pd.DataFrame({"subject": list(log.subjects), "person": ["Ann", "Bob", "Cy"]}),
-    )
-    assert hs.by_condition(named, "session").participants.loc["p01/2", "person"] == "p01"
+
+
+def test_columns_of_the_participants_are_not_written_over() -> None:
+    frame = sessions(0.5, people=3, decisions=20).to_dataframe()
+    own = {"subject": ["p00", "p01", "p02"], "person": ["Ann", "Bob", "Cy"], "session": [2, 1, 2]}
+    log = hs.read(frame, state=["state_0", "state_1"], participants=pd.DataFrame(own))
+    with pytest.raises(hs.errors.LogError) as caught:
+        hs.by_condition(log, "session")
+    for part in ("2 problems", "column 'person' of their own", "say who is who", "column 'session' of their own"):
+        assert part in str(caught.value)
+    table = frame.assign(person=frame["session"])
+    with pytest.raises(hs.errors.LogError, match="rename that of the conditions"):
+        hs.read(table, state=["state_0", "state_1"], conditions="person")
+
+
+def test_a_column_of_persons_of_the_users_own_makes_nobody_one() -> None:
+    """Not even where it looks like what taking apart writes."""
+    frame = sessions(0.5, people=4, decisions=20).to_dataframe()
+    frame["subject"] = "p/" + frame["subject"]
+    people = pd.DataFrame({"subject": sorted(set(frame["subject"])), "person": "p"})
+    log = hs.read(frame, state=["state_0", "state_1"], participants=people)
+    assert person_codes(log)[np.flatnonzero(np.diff(log.subject, prepend=-1))].tolist() == [0, 1, 2, 3]
+    fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerSubject()), log)
+    assert fit.num_people == 4
+    assert not any("different people" in note for note in fit.notes)
+
+
+def test_a_saved_fit_by_condition_knows_who_is_who(tmp_path: Path) -> None:
+    parts = hs.by_condition(sessions(0.5, people=4, decisions=20), "session")
+    fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, hs.PerGroup("session")), parts)
+    again = hs.load(hs.save(fit, tmp_path / "run"))
+    assert (again, again.num_people) == (fit, 4)
+    assert persons_of(again.training, ["p01/2", "eve"]) == {"p01/2": "p01", "eve": "eve"}
 
 
 def test_a_condition_in_the_middle_of_an_episode_is_refused() -> None:
