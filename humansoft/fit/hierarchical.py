@@ -100,13 +100,20 @@ def own_rows(bound: SoftOptimalModel) -> list[Parameter]:
     return [row for row in bound.table.rows if row.level == "subject" and row.fixed is None and row.label == first]
 
 
-def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool, learned: pd.DataFrame | None = None) -> Mixed:
+def mixed_of(
+    bound: SoftOptimalModel,
+    terms: pd.DataFrame,
+    deviate: bool,
+    measures: RepeatedMeasures | None = None,
+    learned: pd.DataFrame | None = None,
+) -> Mixed:
     """Say what the population of a bound model's people is.
 
     Args:
         bound: everybody has parameters of their own.
-        terms: [B, p] what explains the mean log temperatures.
+        terms: [S, p] what explains the mean log temperatures of its subjects.
         deviate: whether people deviate from what covariates say.
+        measures: which subjects are one person, who deviate in their log temperature alone; ``None``: each is a person.
         learned: the terms of those from whom the population was learned, where these are others.
     """
     people, own = bound.subjects.values, own_rows(bound)
@@ -131,16 +138,13 @@ def mixed_of(bound: SoftOptimalModel, terms: pd.DataFrame, deviate: bool, learne
     )
     mean_zero = design[:, -1, :].mean(axis=0) if bound.is_relative else None
     deviating = tuple(range(len(own))) if deviate else ()
-    return Mixed(shared, tuple(coefficients), spread, design, deviating, mean_zero=mean_zero, turn=block_diag(*turns))
+    turn = block_diag(*turns)
+    mixed = Mixed(shared, tuple(coefficients), spread, design, deviating, mean_zero=mean_zero, turn=turn)
+    return mixed if measures is None else _repeated(mixed, measures)
 
 
-def repeated(mixed: Mixed, measures: RepeatedMeasures) -> Mixed:
-    """Return the population in which subjects of the model that are one person deviate together.
-
-    Args:
-        mixed: the population of subjects who deviate in their log temperature alone.
-        measures: who is who.
-    """
+def _repeated(mixed: Mixed, measures: RepeatedMeasures) -> Mixed:
+    """Return the population of subjects who deviate in their log temperature alone, where some are one person."""
     (sd,) = mixed.spread
     return replace(
         mixed,
@@ -151,9 +155,9 @@ def repeated(mixed: Mixed, measures: RepeatedMeasures) -> Mixed:
     )
 
 
-def deviates_in_temperature_alone(mixed: Mixed) -> bool:
-    """Whether a log temperature is all that people have alone, and deviate in."""
-    return mixed.design.shape[1] == 1 and [row.label for row in mixed.spread] == ["log_temperature"]
+def differ_in_temperature_alone(bound: SoftOptimalModel) -> bool:
+    """Whether a log temperature is all that people of a bound model have alone."""
+    return [row.kind for row in own_rows(bound)] == ["log_temperature"]
 
 
 def _orthogonal(terms: Real) -> Real:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from humansoft.data.parts import WhoIsWho
 from humansoft.fit.covariates import design_like
-from humansoft.fit.hierarchical import NODES, SMALLEST_SD, WITHIN, mixed_of, most_dimensions, repeated
+from humansoft.fit.hierarchical import NODES, SMALLEST_SD, WITHIN, mixed_of, most_dimensions
 from humansoft.fit.marginal import LaplaceLikelihood
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.people import People
@@ -21,9 +21,8 @@ Real = npt.NDArray[np.float64]
 def as_known(people: People, population: Population) -> PopulationMaximum:
     """Return the likelihood of people at the parameters of a population, which others may have told."""
     learned = design_like(population.temperature, population.covariates, population.covariates)
-    mixed = mixed_of(people.likelihood.model, people.terms, population.integration != "none", learned)
-    if people.measures is not None:
-        mixed = repeated(mixed, people.measures)
+    deviate = population.integration != "none"
+    mixed = mixed_of(people.likelihood.model, people.terms, deviate, people.measures, learned)
     return at_parameters(people, mixed, population_vector(mixed, population), population.integration)
 
 

@@ -14,12 +14,11 @@ from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
     NODES,
     Integrate,
-    deviates_in_temperature_alone,
+    differ_in_temperature_alone,
     integration_of,
     mixed_of,
     own_rows,
     personal,
-    repeated,
     require_population,
     start_of,
 )
@@ -100,11 +99,10 @@ def population_problem(
     require_population(bound)
     covariates = covariates_of(model.temperature, log, bound.subjects.values)
     terms = design_of(model.temperature, covariates)
-    mixed = mixed_of(bound, terms, deviate)
     measures = RepeatedMeasures.of(log, bound.subjects.values)
     met_again = measures.num_conditions > 1 and deviate
-    together = met_again and deviates_in_temperature_alone(mixed)
-    population = repeated(mixed, measures) if together else mixed
+    together = measures if met_again and differ_in_temperature_alone(bound) else None
+    population = mixed_of(bound, terms, deviate, together)
     alike = _alike(bound).bind(log)
     observed = alike.observe(log)
     report = identified(likelihood_of(alike, observed), seed or 0)
@@ -113,9 +111,9 @@ def population_problem(
     _, best, _ = maximise(alike, log, max_steps, None)
     values = {row.name: float(value) for row, value in zip(alike.table.rows, best, strict=True)}
     likelihood = likelihood_of(bound, bound.observe(log))
-    notes = (*report.notes, *([_INDEPENDENT] if met_again and not together else []))
+    notes = (*report.notes, *([_INDEPENDENT] if met_again and together is None else []))
     return PopulationProblem(
-        people=Cohort(likelihood, terms, measures if together else None, log, model.temperature, covariates, notes),
+        people=Cohort(likelihood, terms, together, log, model.temperature, covariates, notes),
         mixed=population,
         alike=alike.at(torch.from_numpy(best)),
         seen=observed,
