@@ -38,7 +38,7 @@ from humansoft.evaluate.fitted_decisions import units_of
 from humansoft.evaluate.left_out import MOST_LEVERAGE, REFIT, REFITTED, Left, table_of
 from humansoft.fit.assemble import is_optimum
 from humansoft.fit.boundary import FLAT, NEVER
-from humansoft.fit.hierarchical import NODES, collapsed
+from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.known_population import as_known, at_parameters, measures_like
 from humansoft.fit.marginal import LaplaceEquations
 from humansoft.fit.mixed import Mixed
@@ -231,7 +231,7 @@ class _Everybody:
             if self.integration == "laplace":
                 best = by_laplace(profiles, mixed, decisions, start, None)
             else:
-                best = by_quadrature(profiles, mixed, decisions, start, NODES[mixed.num_deviations], None)
+                best = by_quadrature(profiles, mixed, decisions, start, None)
             predictive = float(self._alone(number, best.full).objective.by_person(best.full)[0])
         except SolveError:
             return Left(-np.inf, leverage, REFIT)

@@ -18,7 +18,6 @@ from humansoft.data.log import BehaviorLog
 from humansoft.errors import ModelError, shortlist
 from humansoft.fit.boundary import reward_scale
 from humansoft.fit.fitting import fit as fit_one_by_one
-from humansoft.fit.hierarchical import NODES
 from humansoft.fit.interpolated_likelihood import likelihood_of
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.mixed import Mixed
@@ -132,7 +131,7 @@ def _joint(hypothesis: SoftOptimalModel, sessions: Sessions, both: Real) -> tupl
     mixed = two_sessions(sessions, [bound.table.rows[place] for place in bound.table.shared_places])
     profiles = RepeatedProfiles(profiles_of(likelihood), sessions.measures)
     start = mixed.table.project(np.r_[np.zeros(len(mixed.shared)), _start(both, reward_scale(bound))])
-    best = by_quadrature(profiles, mixed, float(likelihood.observations.weight.sum()), start, NODES[2], None)
+    best = by_quadrature(profiles, mixed, float(likelihood.observations.weight.sum()), start, None)
     low, high = _ends(best, mixed)
     found = {"estimate": _correlation(best.full[-1]), "ci_low": low, "ci_high": high}
     return found, np.exp(mixed.split(best.full)[2][:2])
@@ -175,7 +174,7 @@ def _ends(best: PopulationMaximum, mixed: Mixed) -> tuple[float, float]:
         """Return by how much all else falls short when the correlation is held, less what an interval allows."""
         held = np.where(place, value, best.full)
         objective = best.objective
-        again = by_quadrature(objective.profiles, mixed.holding(place, held), objective.decisions, held, NODES[2], None)
+        again = by_quadrature(objective.profiles, mixed.holding(place, held), objective.decisions, held, None)
         return float(2 * (top - again.objective.by_person(again.full).sum()) - chi2.ppf(0.95, 1))
 
     def end(limit: float) -> float:

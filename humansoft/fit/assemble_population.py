@@ -11,7 +11,7 @@ from humansoft.data.log import BehaviorLog
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import is_optimum, lapse_note, num_decisions, training_data, versions
 from humansoft.fit.deviations import Posterior
-from humansoft.fit.hierarchical import WITHIN, collapsed, most_dimensions
+from humansoft.fit.hierarchical import WITHIN, collapsed, is_affordable
 from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.marginal import PopulationObjective, small_steps
 from humansoft.fit.mixed import Mixed
@@ -210,7 +210,7 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
         notes.append("temperatures are what the formula says of each person; people do not deviate from it")
     elif population.integration == "laplace":
         others = "method='posterior' does not"
-        if mixed.num_deviations <= most_dimensions(mixed):
+        if is_affordable(mixed):
             others = "integrate='quadrature' or method='posterior' do not"
         notes.append(
             "population by Laplace-EM: with few decisions a person it underestimates how much people differ "

@@ -1,18 +1,20 @@
 """From draws to a Fit: means and quantiles of everybody's parameters, and whether the chains have mixed."""
 
+from contextlib import suppress
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 
+from humansoft.errors import SolveError
 from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.arrow import BlockCovariance
 from humansoft.fit.assemble import num_decisions, versions
 from humansoft.fit.bayes_extra import arviz, nutpie
-from humansoft.fit.deviations import adapted
 from humansoft.fit.diagnosis import Diagnosis
-from humansoft.fit.hierarchical import NODES, most_dimensions, own_rows
-from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood, PopulationObjective
+from humansoft.fit.hierarchical import is_affordable, own_rows
+from humansoft.fit.marginal import LaplaceLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.nuts import Chains, Sampling
 from humansoft.fit.people import People
@@ -21,6 +23,7 @@ from humansoft.fit.person_evidence import person_evidence
 from humansoft.fit.population import Population
 from humansoft.fit.population_density import PopulationDensity, PopulationDraws
 from humansoft.fit.population_fit import PopulationProblem
+from humansoft.fit.population_maximum import integrated
 from humansoft.fit.posterior_data import inference_data
 from humansoft.fit.profiles import PersonProfiles
 from humansoft.fit.result import Fit, FitStatus
@@ -137,11 +140,9 @@ def _middle(mixed: Mixed, draws: PopulationDraws) -> Real:
 
 def _marginal(profiles: Profiles, mixed: Mixed, decisions: float, full: Real) -> PopulationObjective:
     """Return the likelihood of a population near some parameters, people's own integrated out."""
-    if mixed.num_deviations <= most_dimensions(mixed):
-        num_nodes = NODES[mixed.num_deviations]
-        nodes = adapted(profiles, mixed, full, num_nodes)
-        if nodes is not None:
-            return MarginalLikelihood(profiles, mixed, decisions, nodes, num_nodes)
+    if is_affordable(mixed):
+        with suppress(SolveError):
+            return integrated(profiles, mixed, decisions, full)
     return LaplaceLikelihood(profiles, mixed, decisions)
 
 
@@ -158,7 +159,7 @@ def _log_likelihood(
 
 
 def _is_integrated(profiles: Profiles, mixed: Mixed) -> bool:
-    return not isinstance(profiles, PersonProfiles) and mixed.num_deviations <= most_dimensions(mixed)
+    return not isinstance(profiles, PersonProfiles) and is_affordable(mixed)
 
 
 def _notes(profiles: Profiles, mixed: Mixed) -> list[str]:

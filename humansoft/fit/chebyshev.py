@@ -28,14 +28,29 @@ class Weights:
     """What each node of its piece contributes to a point, and to the first two derivatives there.
 
     Attributes:
-        value: [B, NODES].
-        slope: [B, NODES].
-        bend: [B, NODES].
+        basis: [B, NODES] the Chebyshev polynomials at the points.
     """
 
-    value: Real
-    slope: Real
-    bend: Real
+    basis: Real
+
+    @cached_property
+    def value(self) -> Real:
+        """[B, NODES]."""
+        return self._times(0)
+
+    @cached_property
+    def slope(self) -> Real:
+        """[B, NODES]."""
+        return self._times(1)
+
+    @cached_property
+    def bend(self) -> Real:
+        """[B, NODES]."""
+        return self._times(2)
+
+    def _times(self, order: int) -> Real:
+        found: Real = self.basis[:, : NODES - order] @ _from_values()[order]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +81,31 @@ class Pieces:
     @cached_property
     def weights(self) -> Weights:
         """The weights of every point."""
-        local = 2 * (self.points / WIDTH - self._number) - 1
-        basis = chebyshev.chebvander(local, NODES - 1)
-        value, slope, bend = _from_values()
-        return Weights(basis @ value, basis[:, :-1] @ slope, basis[:, :-2] @ bend)
+        basis: Real = chebyshev.chebvander(self._local, NODES - 1).astype(np.float64, copy=False)
+        return Weights(basis)
+
+    def interpolated(self, tables: Real, row: Index, order: int = 0) -> Real:
+        """Return functions at the points [B, k], or a derivative of them, by Clenshaw's recurrence.
+
+        Each point may have a function of its own, so that weights of all nodes would be larger than what they give.
+
+        Args:
+            tables: [pieces, R, NODES, k] values of R functions at the nodes.
+            row: [B] which of them is wanted at each point.
+            order: of the derivative.
+        """
+        series = np.tensordot(_from_values()[order], tables, axes=(1, 2)).reshape(NODES - order, -1, tables.shape[3])
+        place, local = self.piece * tables.shape[1] + row, self._local[:, None]
+        ahead, beyond = np.zeros((2, len(row), tables.shape[3]))
+        for coefficient in series[:0:-1]:
+            ahead, beyond = 2 * local * ahead - beyond + coefficient.take(place, axis=0), ahead
+        found: Real = local * ahead - beyond + series[0].take(place, axis=0)
+        return found
+
+    @cached_property
+    def _local(self) -> Real:
+        """[B] where points are on their pieces, between -1 and 1."""
+        return 2 * (self.points / WIDTH - self._number) - 1
 
     @cached_property
     def _number(self) -> Index:

@@ -22,7 +22,7 @@ _MOST_STEPS, _HALVINGS = 60, 40
 _LARGEST_STEP = 2.0  # of an own parameter in one step
 _SETTLED = 1e-12  # nats that the next step would gain
 _ROUNDS = 4  # of placing nodes at the moments that the nodes before gave
-_MANY = 64  # nodes in one dimension from which equal distances serve any smooth shape better than one that is normal
+_MANY = 32  # nodes in one dimension from which equal distances serve any smooth shape better than one that is normal
 _REACH = 8.0  # of these, in standard deviations
 _SMALLEST_WEIGHT = 1e-9  # relative to the largest: corners of a product of rules that are not worth a solution
 
@@ -54,7 +54,7 @@ class Posterior:
 
     def nodes(self, num_nodes: int) -> Nodes:
         """Return quadrature nodes where the posterior is, ``num_nodes`` a dimension."""
-        points, log_weight = _rule(num_nodes, self.mean.shape[1])
+        points, log_weight = rule(num_nodes, self.mean.shape[1])
         root = np.linalg.cholesky(self.covariance)
         deviation = self.mean[:, None, :] + np.einsum("bde,qe->bqd", root, points)
         size = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
@@ -159,7 +159,7 @@ def _negative_part(bent: Real) -> Real:
 
 
 @cache
-def _rule(num_nodes: int, dimensions: int) -> tuple[Real, Real]:
+def rule(num_nodes: int, dimensions: int) -> tuple[Real, Real]:
     """Return points [Q, D] and log weights [Q] for integrals over all of space: Gauss-Hermite, or many at one distance.
 
     With the latter, the error is exponentially small in their number where all is smooth at their distance (Trefethen

@@ -57,7 +57,8 @@ def fit(
         log: the decisions.
         method: how to estimate: "maximum_likelihood", "hierarchical" or "posterior".
         integrate: how a hierarchical fit integrates people's own parameters out: "quadrature" (exact for one or two
-            a person), "laplace" (fast, biased with few decisions), or "auto": quadrature where it is affordable.
+            a person, and for temperatures in any number of conditions), "laplace" (fast, biased with few decisions), or
+            "auto": quadrature where it is affordable.
         draws: kept draws of each chain of the posterior.
         tune: draws of each chain before these, in which the sampler adapts.
         chains: how many chains.

@@ -4,7 +4,8 @@ log temperature_i = x_i' beta + u_i, u_i ~ N(0, sigma^2), and the same for rewar
 own (SCIENCE 4.5). The population's parameters maximise the marginal likelihood, by adaptive Gauss-Hermite
 quadrature (Pinheiro and Bates 1995) or Laplace-EM (Huys et al. 2011), which is faster with many deviations and
 underestimates sigma with few decisions a person. Subjects that are one person in several conditions deviate together
-(:mod:`humansoft.fit.repeated`).
+(:mod:`humansoft.fit.repeated`): over these, one-dimensional quadrature within another is affordable, however many there
+are (:mod:`humansoft.fit.nested_nodes`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,14 +29,8 @@ from humansoft.temperature import Fixed, PerGroup, PerSubject
 Real = npt.NDArray[np.float64]
 Integrate = Literal["auto", "quadrature", "laplace"]
 
-NODES = {0: 1, 1: 15, 2: 9, 3: 7}
-"""Quadrature nodes a dimension of the deviations."""
-
 MOST_DIMENSIONS = 2
 """With more deviations a person, a product of quadrature rules has too many nodes."""
-
-MOST_CONDITIONS = 3
-"""Conditions of one person over which it is affordable: temperatures alone are interpolated, not solved for."""
 
 WITHIN = "log_temperature_within"
 """Label of the standard deviation of a person's conditions about the person's own level."""
@@ -181,23 +176,23 @@ def integration_of(mixed: Mixed, decisions: Real, integrate: str) -> Literal["no
     choices = ["auto", "quadrature", "laplace"]
     if integrate not in choices:
         raise UsageError(f"integrate={integrate!r}.{did_you_mean(integrate, choices)}")
-    dimensions, most = mixed.num_deviations, most_dimensions(mixed)
-    if dimensions == 0:
+    if mixed.num_deviations == 0:
         return "none"
-    if integrate == "quadrature" and dimensions > most:
+    if integrate == "quadrature" and not is_affordable(mixed):
         raise UsageError(
-            f"quadrature integrates over at most {most} deviations a person, here are {dimensions}; use "
-            "integrate='laplace' or method='posterior'"
+            f"quadrature integrates over at most {MOST_DIMENSIONS} deviations a person, here are "
+            f"{mixed.num_deviations}; use integrate='laplace' or method='posterior'"
         )
     if integrate != "auto":
         return integrate  # type: ignore[return-value]
-    exact = dimensions == 1 or (dimensions <= most and float(np.median(decisions)) < MANY_DECISIONS)
+    single = mixed.num_deviations == 1 or mixed.is_nested
+    exact = single or (is_affordable(mixed) and float(np.median(decisions)) < MANY_DECISIONS)
     return "quadrature" if exact else "laplace"
 
 
-def most_dimensions(mixed: Mixed) -> int:
-    """Return over how many deviations of a person quadrature is affordable."""
-    return MOST_CONDITIONS if mixed.varying is Repeated else MOST_DIMENSIONS
+def is_affordable(mixed: Mixed) -> bool:
+    """Whether quadrature is: over few deviations of a person, or over one in another, however many there are."""
+    return mixed.is_nested or mixed.num_deviations <= MOST_DIMENSIONS
 
 
 def start_of(mixed: Mixed, alike: Mapping[str, float], own: Sequence[Parameter]) -> Real:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from humansoft.data.parts import WhoIsWho
 from humansoft.fit.covariates import design_like
-from humansoft.fit.hierarchical import NODES, SMALLEST_SD, WITHIN, mixed_of, most_dimensions
+from humansoft.fit.hierarchical import SMALLEST_SD, WITHIN, is_affordable, mixed_of
 from humansoft.fit.marginal import LaplaceLikelihood
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.people import People
@@ -33,9 +33,9 @@ def at_parameters(people: People, mixed: Mixed, full: Real, integration: Integra
         SolveError: no solution there.
     """
     profiles, decisions = people.profiles(), float(people.decisions().sum())
-    if integration == "laplace" or mixed.num_deviations > most_dimensions(mixed):
+    if integration == "laplace" or not is_affordable(mixed):
         return PopulationMaximum(LaplaceLikelihood(profiles, mixed, decisions), full, [], settled=True)
-    return at_known(profiles, mixed, decisions, full, NODES[mixed.num_deviations])
+    return at_known(profiles, mixed, decisions, full)
 
 
 def measures_like(population: Population, source: WhoIsWho, subjects: Sequence[Hashable]) -> RepeatedMeasures | None:

@@ -3,16 +3,16 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
-from scipy.special import logsumexp
 from torch import Tensor
 
 from humansoft.fit.abstract_profiles import Profiles, Scores
 from humansoft.fit.arrow import ArrowMatrix, dense
-from humansoft.fit.deviations import Nodes, Posterior, joint, log_density, modes, moments
+from humansoft.fit.deviations import Posterior, joint, modes
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.objective import Objective
 from humansoft.parameters import Parameters
@@ -128,44 +128,35 @@ class MarginalLikelihood(PopulationObjective):
     """The log of each person's likelihood integrated over the population, at nodes that stay where they are.
 
     Attributes:
-        nodes: where to integrate.
-        num_nodes: how many there are in each dimension of the deviations.
+        num_nodes: how many there are in each dimension.
     """
 
-    nodes: Nodes
     num_nodes: int
 
-    def by_person(self, full: Real) -> Real:
-        """Return each person's log marginal likelihood [B], minus infinity without a solution."""
-        return self._integrated(full)[0]
+    @classmethod
+    @abstractmethod
+    def placed(
+        cls, profiles: Profiles, mixed: Mixed, decisions: float, full: Real, num_nodes: int, near: Real | None = None
+    ) -> Self | None:
+        """Return it with nodes where everybody's posterior is, ``None`` where there is no solution.
 
-    def scores(self, full: Real) -> Real:
-        """Return their derivatives by the parameters [B, P]: those of all nodes, weighted by their chances."""
-        deviation = self.nodes.deviation
-        shared, own = self.mixed.split(full)[0], self.mixed.own(full, deviation)
-        found = self.profiles.value_and_scores(shared, own)
-        if found is None:  # some nodes have no solution: they have no chance
-            return self._by_parameter(full, deviation, self.chances(full), self.profiles.scores(shared, own))
-        terms = self.nodes.log_weight + found[0] + log_density(self.mixed, full, deviation)
-        chance = np.exp(terms - logsumexp(terms, axis=1, keepdims=True))
-        return self._by_parameter(full, deviation, chance, found[1])
+        Args:
+            profiles: what each person did.
+            mixed: the population.
+            decisions: weighted decisions of all people.
+            full: [P] its parameters.
+            num_nodes: how many nodes in each dimension.
+            near: [B, D] deviations to look for posteriors from.
+        """
 
-    def chances(self, full: Real) -> Real:
-        """Return the posterior probability of each node [B, Q]."""
-        total, terms = self._integrated(full)
-        found: Real = np.exp(terms - total[:, None])
-        return found
+    @property
+    @abstractmethod
+    def middle(self) -> Real:
+        """Deviations [B, D] around which the nodes lie."""
 
-    def posterior(self, full: Real) -> Posterior:
-        """Return the posterior means and covariances of deviations."""
-        return moments(self.nodes, self.chances(full))
-
-    def _integrated(self, full: Real) -> tuple[Real, Real]:
-        terms = self.nodes.log_weight + joint(self.profiles, self.mixed, full, self.nodes.deviation)
-        if not np.isfinite(terms).any(axis=1).all():
-            return np.full(len(terms), -np.inf), terms
-        total: Real = logsumexp(terms, axis=1)
-        return total, terms
+    def around(self, full: Real) -> Self | None:
+        """Return the same with nodes where posteriors are at some parameters [P]; ``None`` without a solution."""
+        return self.placed(self.profiles, self.mixed, self.decisions, full, self.num_nodes, self.middle)
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import null_space
 
-from humansoft.fit.spreads import Separate, Spread
+from humansoft.fit.spreads import Repeated, Separate, Spread
 from humansoft.parameters import Parameter, Parameters
 
 Real = npt.NDArray[np.float64]
@@ -83,6 +83,11 @@ class Mixed:
     def num_deviations(self) -> int:
         """Return D."""
         return len(self.deviating)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether a person deviates everywhere alike, and in each of several conditions from that."""
+        return self.varying is Repeated and self.num_deviations > 1
 
     @cached_property
     def free_shared(self) -> npt.NDArray[np.bool_]:

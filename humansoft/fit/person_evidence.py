@@ -6,17 +6,18 @@ temperature it would say how well people are described after they were seen.
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.deviations import Posterior
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.nested_nodes import Line, NestedNodes, Sizes
 from humansoft.fit.population_density import PopulationDraws
+from humansoft.fit.repeated import RepeatedProfiles
 
 Real = npt.NDArray[np.float64]
 
-_NODES = {1: 31, 2: 9, 3: 5}  # a dimension: some draws lie far out, where posteriors are less like a normal
-_AT_ONCE = 6_000  # numbers of a person, where all draws are of one reward
+_NODES, _NESTED = 31, 11  # a dimension: some draws lie far out, where posteriors are less like a normal
+_AT_ONCE = 6_000  # numbers of a subject, where all draws are of one reward
 
 
 def person_evidence(profiles: Profiles, mixed: Mixed, draws: PopulationDraws, near: Posterior, middle: Real) -> Real:
@@ -32,34 +33,40 @@ def person_evidence(profiles: Profiles, mixed: Mixed, draws: PopulationDraws, ne
         near: posterior deviations at ``middle``.
         middle: [P] some parameters that are typical of the draws.
     """
-    count = mixed.num_deviations
-    size = 1 if mixed.free_shared.any() else max(_AT_ONCE // (count * _NODES[count] ** count), 1)
-    parts = [
-        _evidence(profiles, mixed, draws.full[low : low + size], near, middle)
-        for low in range(0, len(draws.full), size)
-    ]
-    return np.concatenate(parts)
-
-
-def _evidence(profiles: Profiles, mixed: Mixed, full: Real, near: Posterior, middle: Real) -> Real:
-    """Return it at draws [T, P] that have the shared parameters of the first."""
-    shared, mean = mixed.split(full[0])[0], _means(mixed, full)
-    prior = np.stack([mixed.covariance(point) for point in full])
-    precision = np.linalg.inv(prior)[:, None]
     informed, pull = _as_normal(mixed, near, middle)
-    covariance = np.linalg.inv(informed + precision)
-    place = (covariance @ (pull[..., None] + precision @ mean[..., None]))[..., 0]
-    draws, people, count = place.shape
-    nodes = Posterior(place.reshape(-1, count), covariance.reshape(-1, count, count)).nodes(_NODES[count])
-    own = nodes.deviation.reshape(draws, people, -1, count)
-    flat = own.swapaxes(0, 1).reshape(people, -1, count)
-    likelihood = profiles.value(shared, flat).reshape(people, draws, -1).swapaxes(0, 1)
-    apart = own - mean[:, :, None]
-    squares = np.einsum("tbqd,tde,tbqe->tbq", apart, precision[:, 0], apart, optimize=True)
-    size = np.linalg.slogdet(prior)[1][:, None, None] + count * np.log(2 * np.pi)
-    terms = nodes.log_weight.reshape(likelihood.shape) + likelihood - 0.5 * (squares + size)
-    found: Real = logsumexp(terms, axis=2)
+    nested = profiles if isinstance(profiles, RepeatedProfiles) and mixed.is_nested else None
+
+    def at(full: Real) -> Real:
+        """Return it at draws [T, P] that have the shared parameters of the first."""
+        if nested is None:
+            return _single(profiles, mixed, full, informed[:, 0], pull)
+        return _nested(nested, mixed, full, np.diagonal(informed, axis1=1, axis2=2), pull)
+
+    size = 1 if mixed.free_shared.any() else max(_AT_ONCE // (_NODES if nested is None else _NESTED**2), 1)
+    return np.concatenate([at(draws.full[low : low + size]) for low in range(0, len(draws.full), size)])
+
+
+def _single(profiles: Profiles, mixed: Mixed, full: Real, informed: Real, pull: Real) -> Real:
+    """Return it where people have one deviation, and likelihoods like normals [B, 1]."""
+    mean = _means(mixed, full)[..., 0].T
+    size = np.sqrt(np.array([mixed.covariance(point)[0, 0] for point in full]))
+    variance = 1 / (informed + size**-2)
+    line = Line.at(variance * (pull - informed * mean), variance, _NODES)
+    own = mean[..., None] + line.nodes
+    values = profiles.value(mixed.split(full[0])[0], own.reshape(len(own), -1, 1)).reshape(own.shape)
+    found: Real = line.integrated(values, size[:, None])[0].T
     return found
+
+
+def _nested(profiles: RepeatedProfiles, mixed: Mixed, full: Real, informed: Real, pull: Real) -> Real:
+    """Return it where people were met in several conditions, with likelihoods like normals [B, D]."""
+    by_subject, sizes = profiles.measures.by_subject, Sizes.of(mixed, full)
+    mean = by_subject(np.moveaxis(_means(mixed, full), 0, -1))
+    precision, slope = by_subject(informed)[:, None], by_subject(pull)[:, None]
+    nodes = NestedNodes.of_normal(profiles.measures, precision, slope - precision * mean, sizes, _NESTED)
+    own = mean[..., None, None] + nodes.deviation
+    values = profiles.single.value(mixed.split(full[0])[0], own.reshape(len(own), -1, 1)).reshape(own.shape)
+    return nodes.weighed(values, sizes).log_likelihood.T
 
 
 def _as_normal(mixed: Mixed, near: Posterior, middle: Real) -> tuple[Real, Real]:

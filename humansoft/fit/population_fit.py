@@ -12,7 +12,6 @@ from humansoft.data.log import BehaviorLog
 from humansoft.fit.assemble_population import Cohort, assemble_population
 from humansoft.fit.covariates import covariates_of, design_of
 from humansoft.fit.hierarchical import (
-    NODES,
     Integrate,
     differ_in_temperature_alone,
     integration_of,
@@ -129,8 +128,7 @@ def population_maximum(
     integration, total = integration_of(mixed, decisions, integrate), float(decisions.sum())
     if integration == "laplace":
         return by_laplace(profiles, mixed, total, problem.start, on_step), integration
-    num_nodes = NODES[mixed.num_deviations]
-    return by_quadrature(profiles, mixed, total, problem.start, num_nodes, on_step), integration
+    return by_quadrature(profiles, mixed, total, problem.start, on_step), integration
 
 
 def _alike(bound: SoftOptimalModel) -> SoftOptimalModel:

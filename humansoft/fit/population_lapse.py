@@ -4,14 +4,11 @@ As in fits one by one (:mod:`humansoft.fit.boundary`), a likelihood that is best
 is held at 0 while all else settles, and has a one-sided interval.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from humansoft.fit.boundary import FLAT, NEVER, ONE_SIDED_DROP, highest_lapse
-from humansoft.fit.deviations import adapted
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
 
@@ -98,11 +95,7 @@ def by_person_at(objective: PopulationObjective, full: Real) -> Real:
 
 def around(objective: PopulationObjective, full: Real) -> PopulationObjective | None:
     """Return the likelihood with nodes where the posteriors are at some parameters; ``None`` without a solution."""
-    if not isinstance(objective, MarginalLikelihood):
-        return objective
-    near = objective.nodes.deviation.mean(axis=1)  # they lie around the posterior means
-    nodes = adapted(objective.profiles, objective.mixed, full, objective.num_nodes, near)
-    return None if nodes is None else replace(objective, nodes=nodes)
+    return objective.around(full) if isinstance(objective, MarginalLikelihood) else objective
 
 
 def _given(covariance: Real, place: int) -> Real:

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from humansoft.errors import SolveError
 from humansoft.fit.abstract_profiles import Profiles
 from humansoft.fit.boundary import NEVER
-from humansoft.fit.deviations import adapted
+from humansoft.fit.gridded import GridLikelihood
 from humansoft.fit.hierarchical import SMALLEST_SD, collapsed
 from humansoft.fit.marginal import ExpectedLikelihood, LaplaceLikelihood, MarginalLikelihood, PopulationObjective
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.nested import NestedLikelihood
 from humansoft.fit.population_lapse import missed_lapse, needless_lapse, noticeable_lapse
 
 Real = npt.NDArray[np.float64]
@@ -23,13 +24,10 @@ OnStep = Callable[[int, float], None]
 IMPRECISE = 0.1
 """Nats by which finer quadrature may change a log-likelihood before it is worth the time."""
 
-_FINER = {
-    15: 97,
-    97: 193,
-    9: 18,
-    18: 27,
-    7: 11,
-}  # nodes a dimension by which others are judged, and which then take over
+_NODES = {0: 1, 1: 15, 2: 9}  # a dimension of the deviations
+_NESTED = 13  # of levels, and of changes at each
+# Nodes a dimension by which others are judged, and which then take over.
+_FINER = {15: 97, 97: 193, 9: 18, 18: 27, _NESTED: 33, 33: 65}
 _UNSETTLING = 1e-3  # nats by which nodes are off that keep parameters from settling
 _FIRST_ROUNDS, _ROUNDS, _EM_ROUNDS, _STEPS_A_ROUND = 10, 30, 100, 8
 _LARGEST_LEAP = 3.0  # of a log standard deviation, by extrapolation
@@ -62,14 +60,14 @@ class PopulationMaximum:
             return float("nan")
         more = _FINER.get(objective.num_nodes, 2 * objective.num_nodes)
         try:
-            finer = _around(objective.profiles, objective.mixed, objective.decisions, self.full, more)
+            finer = integrated(objective.profiles, objective.mixed, objective.decisions, self.full, more)
         except SolveError:
             return float("nan")
         return float(abs(finer.by_person(self.full).sum() - objective.by_person(self.full).sum()))
 
 
 def by_quadrature(
-    profiles: Profiles, mixed: Mixed, decisions: float, start: Real, num_nodes: int, on_step: OnStep | None
+    profiles: Profiles, mixed: Mixed, decisions: float, start: Real, on_step: OnStep | None
 ) -> PopulationMaximum:
     """Maximise the marginal likelihood; where so many nodes prove too few, with more of them.
 
@@ -79,7 +77,7 @@ def by_quadrature(
     Raises:
         SolveError: no solution at the start.
     """
-    search = _Search(profiles, decisions, on_step, [])
+    search, num_nodes = _Search(profiles, decisions, on_step, []), _num_nodes(mixed)
     best = search.run(mixed, start, num_nodes, _FIRST_ROUNDS)
     coarse = num_nodes in _FINER and best.integration_error > (IMPRECISE if best.settled else _UNSETTLING)
     if best.settled and not coarse:
@@ -87,7 +85,7 @@ def by_quadrature(
     return search.run(mixed, noticeable_lapse(mixed, best.full), _FINER[num_nodes] if coarse else num_nodes, _ROUNDS)
 
 
-def at_known(profiles: Profiles, mixed: Mixed, decisions: float, full: Real, num_nodes: int) -> PopulationMaximum:
+def at_known(profiles: Profiles, mixed: Mixed, decisions: float, full: Real) -> PopulationMaximum:
     """Return the marginal likelihood at parameters that are known; where so many nodes prove too few, with more.
 
     Raises:
@@ -95,18 +93,37 @@ def at_known(profiles: Profiles, mixed: Mixed, decisions: float, full: Real, num
     """
 
     def by(nodes: int) -> PopulationMaximum:
-        return PopulationMaximum(_around(profiles, mixed, decisions, full, nodes), full, [], settled=True)
+        return PopulationMaximum(integrated(profiles, mixed, decisions, full, nodes), full, [], settled=True)
 
+    num_nodes = _num_nodes(mixed)
     found = by(num_nodes)
     return by(_FINER[num_nodes]) if num_nodes in _FINER and found.integration_error > _UNSETTLING else found
 
 
-def _around(profiles: Profiles, mixed: Mixed, decisions: float, full: Real, num_nodes: int) -> MarginalLikelihood:
-    """Return the marginal likelihood with nodes where the posteriors are at some parameters."""
-    nodes = adapted(profiles, mixed, full, num_nodes)
-    if nodes is None:
+def integrated(
+    profiles: Profiles, mixed: Mixed, decisions: float, full: Real, num_nodes: int | None = None
+) -> MarginalLikelihood:
+    """Return the marginal likelihood with nodes where the posteriors are at some parameters.
+
+    Args:
+        profiles: what each person did.
+        mixed: the population.
+        decisions: weighted decisions of all people.
+        full: [P] its parameters.
+        num_nodes: how many nodes in each dimension; by default as many as do for most.
+
+    Raises:
+        SolveError: no solution there.
+    """
+    kind = NestedLikelihood if mixed.is_nested else GridLikelihood
+    found = kind.placed(profiles, mixed, decisions, full, num_nodes or _num_nodes(mixed))
+    if found is None:
         raise SolveError("the soft Bellman equation has no solution at the temperatures of this population")
-    return MarginalLikelihood(profiles, mixed, decisions, nodes, num_nodes)
+    return found
+
+
+def _num_nodes(mixed: Mixed) -> int:
+    return _NESTED if mixed.is_nested else _NODES[mixed.num_deviations]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +146,7 @@ class _Search:
         """Return where a start leads within some rounds; what comes to a boundary is held there."""
         full, mixed = start, free
         for _ in range(rounds):
-            objective = _around(self.profiles, mixed, self.decisions, full, num_nodes)
+            objective = integrated(self.profiles, mixed, self.decisions, full, num_nodes)
             moved = _learned(objective, full, _STEPS_A_ROUND, self.history, self.on_step)
             settled = _distance(mixed, moved, full) <= _SAME
             full = moved
@@ -143,7 +160,7 @@ class _Search:
                 return PopulationMaximum(objective, full, self.history, settled)
         # Whether this is a maximum is for nodes to tell that are where the posteriors are now.
         return PopulationMaximum(
-            _around(self.profiles, mixed, self.decisions, full, num_nodes), full, self.history, settled=False
+            integrated(self.profiles, mixed, self.decisions, full, num_nodes), full, self.history, settled=False
         )
 
 

@@ -50,8 +50,7 @@ class TemperatureProfiles(Profiles):
         decided = self._decided(pieces, shared)
         if decided is None:
             return np.full(own.shape[:2], -np.inf)
-        found: Real = self._interpolated(pieces, decided, pieces.weights.value, own)[..., 0]
-        return found
+        return self._interpolated(pieces, decided, own)[..., 0]
 
     def scores(self, shared: Real, own: Real) -> Scores:
         """Return their first derivatives; by temperature, those of the interpolation."""
@@ -64,21 +63,21 @@ class TemperatureProfiles(Profiles):
         decided = self._decided(pieces, shared)
         if decided is None:
             return None
-        value = self._interpolated(pieces, decided, pieces.weights.value, own)[..., 0]
+        value = self._interpolated(pieces, decided, own)[..., 0]
         return value, self._scores(pieces, decided, shared, own)
 
     def _scores(self, pieces: Pieces, decided: Real, shared: Real, own: Real) -> Scores:
-        slope = self._interpolated(pieces, decided, pieces.weights.slope, own)
+        slope = self._interpolated(pieces, decided, own, 1)
         by_shared = np.zeros((*own.shape[:2], self.likelihood.num_shared))
         if by_shared.size:
             tables = np.stack([self._scored_on(number, shared) for number in pieces.used])
-            by_shared = self._interpolated(pieces, tables, pieces.weights.value, own)
+            by_shared = self._interpolated(pieces, tables, own)
         return Scores(by_shared, slope * inside(own))
 
     def curvature(self, shared: Real, own: Real) -> Real:
         """Return their second derivatives by the log temperature [B, Q, 1, 1]."""
         pieces = pieces_of(own)
-        bend = self._interpolated(pieces, self._known(pieces, shared), pieces.weights.bend, own)
+        bend = self._interpolated(pieces, self._known(pieces, shared), own, 2)
         found: Real = (bend * inside(own))[..., None]
         return found
 
@@ -93,12 +92,11 @@ class TemperatureProfiles(Profiles):
         assert decided is not None, "derivatives are asked for at feasible parameters only"
         return decided
 
-    def _interpolated(self, pieces: Pieces, tables: Real, weights: Real, own: Real) -> Real:
-        """Interpolate tables [pieces, B, NODES, k] at everybody's values -> [B, Q, k]."""
+    def _interpolated(self, pieces: Pieces, tables: Real, own: Real, order: int = 0) -> Real:
+        """Interpolate tables [pieces, B, NODES, k], or a derivative, at everybody's values -> [B, Q, k]."""
         people, values = own.shape[:2]
         person = np.repeat(np.arange(people), values)
-        found: Real = np.einsum("nj,njk->nk", weights, tables[pieces.piece, person])
-        return found.reshape(people, values, tables.shape[-1])
+        return pieces.interpolated(tables, person, order).reshape(people, values, tables.shape[-1])
 
     def _decided_on(self, number: int, shared: Real) -> Real | None:
         """Return the log probability of all that each person decided at the nodes of a piece [B, NODES]."""

@@ -12,10 +12,9 @@ from scipy.stats import norm
 import humansoft as hs
 from humansoft.fit import choosing_profiles, met_situations
 from humansoft.fit.abstract_profiles import Profiles
-from humansoft.fit.deviations import adapted
+from humansoft.fit.gridded import GridLikelihood
 from humansoft.fit.hierarchical import mixed_of
 from humansoft.fit.interpolated_likelihood import likelihood_of
-from humansoft.fit.marginal import MarginalLikelihood
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.profiles import profiles_of
 from tests.oracle.populations import CORRIDOR, STEP, choices_of_people, mean_of_all
@@ -65,10 +64,10 @@ class Parts:
         return np.stack([logs[:, who == name].sum(axis=1) for name in PEOPLE])
 
 
-def marginal(parts: Parts, full: Real, nodes: int) -> MarginalLikelihood:
-    found = adapted(parts.profiles, parts.mixed, full, nodes)
+def marginal(parts: Parts, full: Real, nodes: int) -> GridLikelihood:
+    found = GridLikelihood.placed(parts.profiles, parts.mixed, 1.0, full, nodes)
     assert found is not None
-    return MarginalLikelihood(parts.profiles, parts.mixed, 1.0, found, nodes)
+    return found
 
 
 def slopes(function: Callable[[Real], Real], point: Real, step: float = 1e-5) -> Real:

@@ -34,6 +34,9 @@ def test_polynomials_are_interpolated_with_their_derivatives() -> None:
             expected = factor * points ** max(power - order, 0)
             found = (weights * table**power).sum(axis=1)
             np.testing.assert_allclose(found, expected, atol=1e-7 * 5.0**power)
+            both = np.stack([0 * pieces.nodes, pieces.nodes**power], axis=1)[..., None]
+            found = pieces.interpolated(both, np.ones(len(points), dtype=np.int64), order)[:, 0]
+            np.testing.assert_allclose(found, expected, atol=1e-7 * 5.0**power)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ from scipy.stats import chi2, norm
 
 import humansoft as hs
 from humansoft.fit.abstract_profiles import Profiles
-from humansoft.fit.deviations import adapted
+from humansoft.fit.gridded import GridLikelihood
 from humansoft.fit.hierarchical import mixed_of
 from humansoft.fit.interpolated_likelihood import likelihood_of
-from humansoft.fit.marginal import LaplaceLikelihood, MarginalLikelihood
+from humansoft.fit.marginal import LaplaceLikelihood
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.people_posterior import PeoplePosterior
 from humansoft.fit.population_maximum import at_known
@@ -34,10 +34,10 @@ def parts(
     return profiles_of(likelihood), mixed_of(bound, mean_of_all(log), deviate=True)
 
 
-def marginal(profiles: Profiles, mixed: Mixed, full: np.ndarray, nodes: int = 15) -> MarginalLikelihood:  # type: ignore[type-arg]
-    found = adapted(profiles, mixed, full, nodes)
+def marginal(profiles: Profiles, mixed: Mixed, full: np.ndarray, nodes: int = 15) -> GridLikelihood:  # type: ignore[type-arg]
+    found = GridLikelihood.placed(profiles, mixed, 1.0, full, nodes)
     assert found is not None
-    return MarginalLikelihood(profiles, mixed, 1.0, found, nodes)
+    return found
 
 
 def integrated(profiles: Profiles, mixed: Mixed, sd: float) -> list[float]:
@@ -63,7 +63,7 @@ def test_new_people_of_a_wide_population_are_integrated_with_enough_nodes(log: h
     profiles, mixed = parts(log, STEP, hs.PerSubject())
     full, exact = np.array([-1.0, -0.3, np.log(4.0)]), integrated(profiles, mixed, 4.0)
     assert np.abs(marginal(profiles, mixed, full).by_person(full) - exact).max() > 0.01  # who never erred
-    found = at_known(profiles, mixed, 1.0, full, 15)
+    found = at_known(profiles, mixed, 1.0, full)
     np.testing.assert_allclose(found.objective.by_person(full), exact, atol=3e-3)
 
 

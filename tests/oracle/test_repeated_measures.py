@@ -1,25 +1,23 @@
-"""People met in several conditions: integrals by brute force, derivatives by differences, coverage of contrasts."""
+"""People met in several conditions: densities of draws, contrasts, and what else of a fit knows who is who."""
+
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from scipy.special import logsumexp
-from scipy.stats import norm
 
 import humansoft as hs
 from humansoft.data.folds import folds_of
 from humansoft.data.splits import SplitBy
 from humansoft.evaluate.leave_one_out import leave_one_out
 from humansoft.fit.hierarchical import WITHIN, own_rows
-from humansoft.fit.marginal import MarginalLikelihood
 from humansoft.fit.person_evidence import person_evidence
 from humansoft.fit.population import Population
 from humansoft.fit.population_density import PopulationDensity, PopulationDraws
-from humansoft.fit.population_fit import PopulationProblem, population_maximum, population_problem
-from humansoft.fit.population_maximum import at_known
+from humansoft.fit.population_fit import PopulationProblem, population_problem
+from humansoft.fit.population_maximum import integrated
 from humansoft.fit.population_prior import prior_scales
-from humansoft.fit.profiles import profiles_of
 from tests.oracle.populations import CORRIDOR, STEP, met_again
 
 Real = npt.NDArray[np.float64]
@@ -52,44 +50,15 @@ def population_of(fit: hs.Fit) -> Population:
     return fit.population
 
 
-def brute_force(
-    problem: PopulationProblem, coefficients: np.ndarray, between: float, within: float
-) -> dict[str, float]:
-    """Return each person's log marginal likelihood: integrals over u, and over v in each condition, on fine grids."""
-    line, steps = np.linspace(-7.0, 7.0, 1401), 0.01 * np.arange(-350, 351)
-    logs = profiles_of(problem.people.likelihood).value(np.array([-1.0]), np.tile(line[:, None], (15, 1, 1)))
-    found: dict[str, Real] = {}
-    for number, subject in enumerate(problem.people.likelihood.model.subjects.values):
-        mean = float(problem.people.terms.loc[subject] @ coefficients)
-        # The likelihood of each u, v integrated out.
-        apart = line[None, :] - mean - steps[:, None]
-        inner = logsumexp(logs[number] + norm.logpdf(apart, scale=within) + np.log(0.01), axis=1)
-        person = str(subject).split("/", maxsplit=1)[0]
-        before = norm.logpdf(steps, scale=between) + np.log(0.01)
-        found[person] = found.get(person, before) + inner
-    return {person: float(logsumexp(terms)) for person, terms in found.items()}
-
-
-def test_evidence_equals_brute_force_also_of_a_person_met_once(problem: PopulationProblem) -> None:
-    coefficients, between, within = np.array([-0.5, 0.4, 0.3]), 0.6, 0.3
-    exact = brute_force(problem, coefficients, between, within)
-    mixed = problem.mixed
-    full = mixed.from_terms @ np.r_[-1.0, coefficients, np.log([between, within])]
-    found = at_known(problem.people.profiles(), mixed, 1.0, full, 9).objective.by_person(full)
-    assert list(problem.people.labels) == list(exact)
-    np.testing.assert_allclose(found, list(exact.values()), atol=1e-4)
-
-
 def test_draws_are_given_the_same_evidence(problem: PopulationProblem) -> None:
     """At draws that differ from where nodes were placed."""
     mixed, profiles = problem.mixed, problem.people.profiles()
     middle = mixed.from_terms @ np.r_[-1.0, -0.5, 0.4, 0.3, np.log([0.6, 0.3])]
-    near = at_known(profiles, mixed, 1.0, middle, 9).objective.posterior(middle)
-    assert near is not None
+    near = integrated(profiles, mixed, 1.0, middle).posterior(middle)
     full = middle + np.array([[0.0], [0.2], [-0.2]]) * (np.arange(len(middle)) > 0)
     draws = PopulationDraws(full, np.zeros((3, 8, 2)))
     found = person_evidence(profiles, mixed, draws, near, middle)
-    exact = [at_known(profiles, mixed, 1.0, point, 18).objective.by_person(point) for point in full]
+    exact = [integrated(profiles, mixed, 1.0, point).by_person(point) for point in full]
     np.testing.assert_allclose(found, exact, atol=2e-3)
 
 
@@ -121,17 +90,6 @@ def test_numbers_of_a_point_add_up_to_its_deviations(problem: PopulationProblem)
     found = density.draws(density.point_of(problem.start, deviation)[None])
     np.testing.assert_allclose(found.full[0], problem.start, atol=1e-12)
     np.testing.assert_allclose(found.own[0], mixed.own(problem.start, deviation[:, None])[:, 0], atol=1e-12)
-
-
-def test_scores_are_derivatives_of_the_evidence(problem: PopulationProblem) -> None:
-    best, _ = population_maximum(problem, "quadrature", None)
-    objective, full = best.objective, best.full + 0.05
-    assert isinstance(objective, MarginalLikelihood)
-    scores = objective.scores(full)
-    for place in np.flatnonzero(objective.table.free):
-        step = np.where(np.arange(len(full)) == place, 1e-5, 0.0)
-        slope = (objective.by_person(full + step) - objective.by_person(full - step)) / 2e-5
-        np.testing.assert_allclose(scores[:, place], slope, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -296,10 +254,11 @@ def test_known_people_in_other_conditions_are_no_newcomers(log: hs.BehaviorLog, 
 
 
 @pytest.mark.slow
-def test_laplace_settles_where_people_do_not_change() -> None:
+@pytest.mark.parametrize("integrate", ["auto", "laplace"])
+def test_a_fit_settles_where_people_do_not_change(integrate: Literal["auto", "laplace"]) -> None:
     log = met_again(12, 4, seed=24, between=0.6, within=0.0)
-    fit = hs.fit(hs.SoftOptimalModel(CORRIDOR, STEP, "~ block"), log, method="hierarchical")
-    assert fit.population is not None
-    assert fit.population.integration == "laplace"
+    model = hs.SoftOptimalModel(CORRIDOR, STEP, "~ block")
+    fit = hs.fit(model, log, method="hierarchical", integrate=integrate)
+    assert population_of(fit).integration == ("quadrature" if integrate == "auto" else "laplace")
     assert fit.converged
-    assert fit.population.sd[WITHIN] == 0
+    assert population_of(fit).sd[WITHIN] == 0
