@@ -7,6 +7,7 @@ again from new data, so that a code cannot change its meaning.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import repeat
 from typing import Any, SupportsIndex, overload
 
 import numpy as np
@@ -66,7 +67,7 @@ class Labels:
         wanted = list(labels)
         if bool in self._types or bool in map(type, wanted):
             return np.fromiter((self._code(label) for label in wanted), dtype=np.int64)
-        return np.fromiter((self._index.get(label, -1) for label in wanted), dtype=np.int64)
+        return np.fromiter(map(self._index.get, wanted, repeat(-1)), dtype=np.int64)
 
     def decode(self, codes: Iterable[SupportsIndex]) -> list[Hashable]:
         """Return the label of each code, ``None`` for -1."""

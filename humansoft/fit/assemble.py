@@ -44,13 +44,13 @@ def assemble(
 ) -> Fit:
     """Turn an optimum into a :class:`Fit`: errors, status, notes, and what is kept of the log."""
     bound, table = likelihood.model, likelihood.model.table
-    errors = covariances(likelihood, full, log, report.identified)
+    clusters = Clusters.of(likelihood, log)
+    errors = covariances(likelihood, full, log, clusters, report.identified)
     value = likelihood.value(torch.from_numpy(full))
     status = _status(likelihood, full, boundary, report)
-    clusters = Clusters.of(likelihood, log)
     params = _params(table, full, boundary, errors, clusters.reach(errors.kinds))
     notes = [
-        *_boundary_notes(params, bound),
+        *_boundary_notes(params, boundary, bound),
         *report.notes,
         *_repeated_notes(bound, log),
         *_interpolation_note(likelihood, full),
@@ -111,7 +111,7 @@ def _params(
             "fixed": fixed,
             "boundary": boundary.kind,
         },
-        index=table.index(),
+        index=covariances_of.index,
     )
 
 
@@ -126,11 +126,11 @@ def _repeated_notes(bound: SoftOptimalModel, log: BehaviorLog) -> list[str]:
     ]
 
 
-def _boundary_notes(params: pd.DataFrame, bound: SoftOptimalModel) -> list[str]:
+def _boundary_notes(params: pd.DataFrame, boundary: Boundary, bound: SoftOptimalModel) -> list[str]:
     whose = "Subject" if isinstance(bound.temperature, PerSubject) else "Group"
     notes = []
-    edge = params[params["boundary"] != ""]
-    for (name, label), (_, row) in zip(edge.index, edge.iterrows(), strict=True):
+    for place in np.flatnonzero(boundary.kind != "").tolist():
+        (name, label), row = params.index[place], params.iloc[place]
         if name == "logit_lapse":
             notes.append(lapse_note(float(row["ci_high"])))
             continue

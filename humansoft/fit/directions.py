@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.functional import hessian, jvp
 from torch.func import functional_call
 
 from humansoft._types import DTYPE, NONE
@@ -118,23 +119,22 @@ class Directions:
 
     def reward(self, full: Float[Tensor, " P"]) -> Float[Tensor, "R *T S A C"]:
         """Return the change of the reward along each direction; R is 1 where everybody shares the reward."""
-        return self._of_linear if self.model.reward.is_linear else self._changes(full)
+        if self.model.reward.is_linear:
+            return self._of_linear
+        weights = full[self.model.table.rewards].detach()
+        return self._columns(lambda direction: jvp(self.reward_at, weights, direction)[1])  # type: ignore[no-untyped-call]
 
     @cached_property
     def _of_linear(self) -> Tensor:
-        return self._changes(torch.zeros(len(self.model.table), dtype=DTYPE))
+        return self._columns(self.reward_at)  # linear without offset: a direction's change is its own reward
 
-    def _changes(self, full: Tensor) -> Tensor:
-        table = self.model.table
-        weights, colors = full[table.rewards].detach(), table.colors[table.rewards]
-        columns = []
-        for color in range(self.num_colors):
-            direction = torch.from_numpy((colors == color).astype(np.float64))
-            _, change = torch.autograd.functional.jvp(self.reward_at, weights, direction)  # type: ignore[no-untyped-call]
-            columns.append(change)
-        if not columns:
-            return self.reward_at(weights)[..., None][..., :0]
-        return torch.stack(columns, dim=-1)
+    def _columns(self, change: Callable[[Tensor], Tensor]) -> Float[Tensor, "R *T S A C"]:
+        """Return the change along each direction, which is given as a step of the reward's parameters [Q]."""
+        colors = self.model.table.colors[self.model.table.rewards]
+        steps = torch.from_numpy((colors == np.arange(self.num_colors)[:, None]).astype(np.float64))
+        if not len(steps):
+            return self.reward_at(torch.zeros(len(colors), dtype=DTYPE))[..., None][..., :0]
+        return torch.stack([change(step) for step in steps], dim=-1).detach()
 
     def reward_at(self, weights: Float[Tensor, " Q"]) -> Float[Tensor, "R *T S A"]:
         """Return the reward as a function of its parameters, one after the other."""
@@ -149,5 +149,5 @@ def curvature(function: Callable[[Tensor], Tensor], point: Float[Tensor, " Q"]) 
     """Return the second derivative of a scalar function by automatic differentiation."""
     if not len(point):
         return np.zeros((0, 0))
-    found: Tensor = torch.autograd.functional.hessian(function, point)  # type: ignore[no-untyped-call]
+    found: Tensor = hessian(function, point)  # type: ignore[no-untyped-call]
     return found.numpy()

@@ -30,6 +30,7 @@ class ExactLikelihood(AbstractLikelihood):
     _solved: tuple[bytes, SoftSolution] | None = field(default=None, repr=False)
     _seen_by_derivatives: Adjoint | None = field(default=None, repr=False)
     _latest: tuple[bytes, Derivatives] | None = field(default=None, repr=False)
+    _latest_hessian: tuple[Derivatives, ArrowMatrix] | None = field(default=None, repr=False)
     _latest_scores: tuple[bytes, npt.NDArray[np.int64], Tensor] | None = field(default=None, repr=False)
 
     @torch.no_grad()
@@ -114,8 +115,14 @@ class ExactLikelihood(AbstractLikelihood):
         return self._by_parameter(full, self._pulled(by_reward), own, rows)
 
     def hessian(self, full: Float[Tensor, " P"]) -> ArrowMatrix:
-        """Return the exact Hessian of log L [P, P]."""
-        derivatives, counts = self._derivatives(full), self.counts
+        """Return the exact Hessian of log L [P, P]; the last one is kept."""
+        derivatives = self._derivatives(full)
+        if self._latest_hessian is None or self._latest_hessian[0] is not derivatives:
+            self._latest_hessian = (derivatives, self._hessian(full, derivatives))
+        return self._latest_hessian[1]
+
+    def _hessian(self, full: Float[Tensor, " P"], derivatives: Derivatives) -> ArrowMatrix:
+        counts = self.counts
         by_row = derivatives.hessian(counts, self.expansion.row.to(counts.device))
         found = ArrowMatrix.of_rows(self.directions.layout, by_row.cpu().numpy())
         if self.model.reward.is_linear:

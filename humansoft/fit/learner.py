@@ -1,7 +1,9 @@
 """The Lightning side: every point estimate is learned by this module through ``Trainer.fit``."""
 
+import copy
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from humansoft.fit.likelihood import AbstractLikelihood
 from humansoft.fit.objective import Objective
 from humansoft.fit.optimizer import Curvature, FisherScoring, LimitedMemory
 from humansoft.model import SoftOptimalModel
-from humansoft.solvers.learner import quiet
+from humansoft.solvers.learner import new_trainer, quiet
 
 Real = npt.NDArray[np.float64]
 
@@ -174,14 +176,10 @@ def network_start(data: DecisionDataModule, max_steps: int) -> Real | None:
 def run_trainer(learner: SoftOptimalLearner, data: OneStep, trainer: pl.Trainer | None = None) -> None:
     """Run ``Trainer.fit`` quietly on the CPU in float64 (or the user's own trainer)."""
     with quiet():
-        trainer = trainer or pl.Trainer(
-            max_epochs=1,
-            accelerator="cpu",
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-        trainer.fit(learner, data)
+        (trainer or copy.deepcopy(_unused_trainer())).fit(learner, data)
+
+
+@cache
+def _unused_trainer() -> pl.Trainer:
+    """Return a trainer to copy: to make one, Lightning asks every installed package for callbacks (8 ms each time)."""
+    return new_trainer(max_epochs=1)

@@ -135,12 +135,12 @@ class AbstractLikelihood(Objective):
     @cached_property
     def every_action(self) -> "AbstractLikelihood":
         """The likelihood of all playable actions in all visited states, weighted by visits."""
-        return self._kept(in_every_action(self.observations, self.model, self.observations.person))
+        return self.counting(in_every_action(self.observations, self.model, self.observations.person))
 
     @cached_property
     def every_action_by_row(self) -> "AbstractLikelihood":
         """The same where one person stands for all people of a row: their derivatives are the same."""
-        return self._kept(in_every_action(self.observations, self.model, self.observations.row))
+        return self.counting(in_every_action(self.observations, self.model, self.observations.row))
 
     def _by_parameter(self, full: Tensor, pulled: Pulled, by_log_temperature: Tensor, row: Tensor) -> Real:
         """Return a gradient by free parameters [P] of derivatives by rewards and log temperatures.

@@ -125,9 +125,9 @@ def _when_followed(
         return q[state], value
     found = columns.new_empty((len(state), *columns.shape[-2:]))
     plan = policy.expand(problem.horizon, *policy.shape)
-    for moments, some in carried_back(problem, plan, columns, lambda _: surprised):
-        asked = moments.asked(time)
-        found[asked] = some[time[asked] - moments.first, state[asked]]
+    for change in carried_back(problem, plan, columns, lambda _: surprised):
+        asked = change.moments.asked(time)
+        found[asked] = change.q[time[asked] - change.moments.first, state[asked]]
     return found, None
 
 
@@ -140,6 +140,9 @@ def _logit(
     """Maximise the concave log-likelihood of a logit, by Newton's method with backtracking."""
     playable = torch.isfinite(log_prior)
     slope, level = torch.where(playable[..., None], q[..., :-1], 0.0), q[..., -1] + log_prior
+    middle = slope.sum(dim=1) / playable.sum(dim=1, keepdim=True)
+    slope = slope - middle[:, None]  # only differences count, and small numbers keep their digits
+    visits = number.sum(dim=-1, keepdim=True)
 
     def log_policy(point: Tensor) -> tuple[float, Tensor]:
         logs = (slope @ point + level).log_softmax(dim=-1)
@@ -147,11 +150,11 @@ def _logit(
 
     value, logs = log_policy(weights)
     for _ in range(_LOGIT_STEPS):
-        chance = logs.exp()
-        score = slope - (chance[..., None] * slope).sum(dim=1, keepdim=True)
-        gradient = torch.einsum("na,nak->k", number, torch.where(playable[..., None], score, 0.0))
-        weighted = score * (number.sum(dim=-1, keepdim=True) * chance)[..., None]
-        curvature = weighted.flatten(0, 1).T @ score.flatten(0, 1)
+        expected = visits * logs.exp()
+        gradient = slope.flatten(0, 1).T @ (number - expected).flatten()
+        weighted = slope * expected[..., None]
+        together = weighted.sum(dim=1)
+        curvature = weighted.flatten(0, 1).T @ slope.flatten(0, 1) - together.T @ (together / visits)
         size = curvature.diagonal().clamp_min(torch.finfo(DTYPE).tiny).sqrt()
         scaled = curvature / torch.outer(size, size) + _RIDGE * torch.eye(len(size), dtype=DTYPE, device=size.device)
         step = torch.linalg.solve(scaled, gradient / size) / size

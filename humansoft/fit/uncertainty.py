@@ -103,13 +103,16 @@ class Covariances:
         return errors
 
 
-def covariances(likelihood: AbstractLikelihood, full: Real, log: BehaviorLog, identified: bool = True) -> Covariances:
+def covariances(
+    likelihood: AbstractLikelihood, full: Real, log: BehaviorLog, clusters: Clusters, identified: bool = True
+) -> Covariances:
     """Compute every kind of covariance at the optimum.
 
     Args:
         likelihood: the likelihood that was maximised.
         full: [P] the estimates; those at a boundary count as fixed in the model's table.
-        log: the decisions, for the clusters.
+        log: the decisions, episode by episode.
+        clusters: how many people and episodes they are of.
         identified: false where a direction is known to be flat: matrices are then singular but for rounding.
     """
     table, point = likelihood.model.table, torch.from_numpy(full)
@@ -135,7 +138,7 @@ def covariances(likelihood: AbstractLikelihood, full: Real, log: BehaviorLog, id
             matrices["sandwich_by_episode"] = _sandwich(
                 bread, likelihood, *_by_episode(likelihood, point, log), "episode"
             )
-    return Covariances(matrices, tuple(_default_kinds(Clusters.of(likelihood, log), matrices)), table.index())
+    return Covariances(matrices, tuple(_default_kinds(clusters, matrices)), table.index())
 
 
 def _inverse(matrix: ArrowMatrix, table: Parameters, what: str) -> BlockCovariance | str:

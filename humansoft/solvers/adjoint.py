@@ -68,7 +68,7 @@ class Adjoint:
             return Pull(on_q, self.system.apply_inverse(discount * problem.flow(on_q[0]), transposed=True)[None])
         on_value = [torch.zeros_like(on_q[0, :, 0])]
         for own, plan in zip(on_q[:-1], self.plan[:-1], strict=True):
-            on_value.append(discount * problem.flow(own + on_value[-1][:, None] * plan))
+            on_value.append(discount * problem.flow(torch.addcmul(own, on_value[-1][:, None], plan)))
         return Pull(on_q, torch.stack(on_value))
 
     def by_reward(self, pull: Pull) -> Float[Tensor, "T M A"]:

@@ -10,6 +10,8 @@ alpha = 0 stands for the hard maximum (used to plan by the "boltzmann" planner).
 value with an integral instead of the sum: there p0 is the volume that each of some nodes stands for.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -32,16 +34,55 @@ class _Weights(NamedTuple):
     total: Tensor
 
 
-def _weighed(q: Tensor, log_prior: Tensor, temperature: Tensor) -> _Weights:
-    playable = log_prior > -torch.inf
-    top = torch.where(playable, q, -torch.inf).detach().amax(dim=-1)
-    ended = top == -torch.inf
-    top = torch.where(ended, 0.0, top)
-    # Unplayable actions get gap 0, so that whatever stands there is finite, and are masked by the prior. The maximum
-    # is subtracted before dividing by a tiny temperature: exp never overflows, and the best action weighs p0 at least.
-    scores = torch.where(playable, q - top[..., None], 0.0) / temperature[..., None] + log_prior
-    each = scores.exp()
-    return _Weights(top, scores, each, each.sum(dim=-1) + ended)
+@dataclass(frozen=True, eq=False)
+class SoftMaximum:
+    """The soft maximum over actions, at temperatures above 0: what does not depend on Q is worked out once.
+
+    Attributes:
+        log_prior: log reference policy, -inf where the action cannot be chosen.
+        temperature: alpha > 0 of each state, in reward units.
+
+    Example:
+        >>> import torch
+        >>> value, log_policy = SoftMaximum(torch.zeros(1, 2), torch.ones(1)).backup(torch.tensor([[3.0, 3.0]]))
+        >>> round(value.item(), 4), log_policy.exp().tolist()
+        (3.6931, [[0.5, 0.5]])
+    """
+
+    log_prior: Float[Tensor, "... A"]
+    temperature: Float[Tensor, "..."]
+
+    def backup(self, q: Float[Tensor, "... A"]) -> tuple[Float[Tensor, "..."], Float[Tensor, "... A"]]:
+        """Return V and log pi(a|s) of action values, both at the price of one; see :func:`soft_backup`."""
+        top, scores, _, total = self.weighed(q)
+        log_total = total.log()
+        return torch.addcmul(top, self.temperature, log_total), scores - log_total[..., None]
+
+    def weighed(self, q: Float[Tensor, "... A"]) -> _Weights:
+        """Return how the actions weigh."""
+        # The maximum is subtracted before dividing by a tiny temperature: exp never overflows, and the best action
+        # weighs p0 at least. Unplayable actions get gap 0, so that it is finite, and are masked by the prior.
+        if self._closed is None:
+            top = q.detach().amax(dim=-1)
+            gap = q - top[..., None]
+        else:
+            top = q.detach().masked_fill(self._closed, -torch.inf).amax(dim=-1).masked_fill_(self._ended, 0.0)
+            gap = (q - top[..., None]).masked_fill(self._closed, 0.0)
+        scores = torch.addcdiv(self.log_prior, gap, self.temperature[..., None])
+        each = scores.exp()
+        total = each.sum(dim=-1)
+        return _Weights(top, scores, each, total if self._closed is None else total + self._ended)
+
+    @cached_property
+    def _closed(self) -> Bool[Tensor, "... A"] | None:
+        """Where an action cannot be chosen; ``None`` where all can be, for then there is nothing to mask."""
+        closed = self.log_prior == -torch.inf
+        return closed if closed.any() else None
+
+    @cached_property
+    def _ended(self) -> Bool[Tensor, "..."]:
+        """Where nothing can be done."""
+        return (self.log_prior == -torch.inf).all(dim=-1)
 
 
 def soft_backup(
@@ -51,9 +92,7 @@ def soft_backup(
 
     Where nothing can be done V is 0; unplayable actions have log probability -inf.
     """
-    top, scores, _, total = _weighed(q, log_prior, temperature)
-    log_total = total.log()
-    return top + temperature * log_total, scores - log_total[..., None]
+    return SoftMaximum(log_prior, temperature).backup(q)
 
 
 def soft_value(
@@ -131,7 +170,7 @@ def plan_backup(
     """Return T(V) and the policy that attains it; at temperature 0, what the policy of all best actions gets."""
     q = action_value(problem, reward, value)
     if temperature.any():
-        top, _, each, total = _weighed(q, problem.log_prior, temperature)
+        top, _, each, total = SoftMaximum(problem.log_prior, temperature).weighed(q)
         return top + temperature * total.log(), each / total[:, None]
     # Value and derivative are those of one policy, also where actions tie.
     policy = policy_of(q, problem.log_prior, temperature)

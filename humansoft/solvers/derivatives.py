@@ -49,6 +49,20 @@ class Moments(NamedTuple):
         return ((time >= self.first) & (time < self.stop)).nonzero()[:, 0]
 
 
+class Change(NamedTuple):
+    """What Q changes by along C directions, at some times.
+
+    Attributes:
+        moments: these times.
+        q: dQ.
+        mean: its mean over what is planned to be done.
+    """
+
+    moments: Moments
+    q: Float[Tensor, "K M A C"]
+    mean: Float[Tensor, "K M C"]
+
+
 @dataclass(frozen=True, eq=False)
 class Derivatives:
     """Derivatives of a solution along C directions; tables have a time axis [T] in front (T = 1 without horizon).
@@ -66,9 +80,12 @@ class Derivatives:
     def scores(self, time: Int[Tensor, " N"], state: Int[Tensor, " N"]) -> Float[Tensor, "N A C"]:
         """Return the change of log pi(a|s) along each direction, where asked; 0 for actions that cannot be chosen."""
         found = self.reward.new_empty((len(state), *self.reward.shape[-2:]))
-        for moments, change in self._changes():
-            asked = moments.asked(time)
-            found[asked] = self._scores_at(moments, time[asked] - moments.first, state[asked], change)
+        playable, alpha = self.adjoint.problem.playable, self.adjoint.temperature
+        for change in self._changes():
+            asked = change.moments.asked(time)
+            there = state[asked]
+            gain = self._above_mean(change, time[asked] - change.moments.first, there)
+            found[asked] = gain.masked_fill_(~playable[there][..., None], 0.0).div_(alpha[there][:, None, None])
         return found
 
     def hessian(self, counts: Float[Tensor, "T M A"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
@@ -84,12 +101,12 @@ class Derivatives:
             on_value = torch.zeros_like(on_value)  # a hard plan is linear in the reward while nobody changes it
         weight = here.temperature * on_value - counts.sum(dim=-1)
         found = self._nothing(rows)
-        for moments, change in self._changes():
+        for change in self._changes():
             if self._heats:
-                pulled = (on_q[moments.slice][..., None] * change).sum(dim=(0, 2))
+                pulled = (on_q[change.moments.slice][..., None] * change.q).sum(dim=(0, 2))
                 slope = by_row(self.log_temperature, pulled, rows)
                 found -= slope + slope.mT
-            found += self._spread(moments, change, weight[moments.slice], rows)
+            found += self._spread(change, weight[change.moments.slice], rows)
         if self._heats:
             bend = ((on_q * here.q).sum(dim=-1) + on_value * here.uncertainty).sum(dim=0)
             found += by_row(bend[:, None] * self.log_temperature, self.log_temperature, rows)
@@ -98,39 +115,34 @@ class Derivatives:
     def information(self, visits: Float[Tensor, "T M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         """Return sum over visits of E_pi[score score'], the part of each row; see :meth:`hessian`."""
         found = self._nothing(rows)
-        for moments, change in self._changes():
-            found += self._spread(moments, change, visits[moments.slice], rows)
+        for change in self._changes():
+            found += self._spread(change, visits[change.moments.slice], rows)
         return found
 
-    def _spread(
-        self, moments: Moments, change: Float[Tensor, "K M A C"], weight: Float[Tensor, "K M"], rows: Int[Tensor, " M"]
-    ) -> Float[Tensor, "R C C"]:
+    def _spread(self, change: Change, weight: Float[Tensor, "K M"], rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         """Return the sum of weight * Cov_pi(score, score') at some times, the part of each row."""
+        policy, share = self.adjoint.policy[change.moments.slice], weight / self.adjoint.temperature.square()
         if _count(rows) == 1:  # nothing to sort: no need to take anything out of the tables
-            scores = self._scores_at(moments, slice(None), slice(None), change)
-            share = weight[..., None] * self.adjoint.policy[moments.slice]
-            return ((scores * share[..., None]).flatten(0, 2).T @ scores.flatten(0, 2))[None]
+            gain = self._above_mean(change, slice(None), slice(None))
+            return ((gain * (share[..., None] * policy)[..., None]).flatten(0, 2).T @ gain.flatten(0, 2))[None]
         # State by state, for a row is a stretch of states; what has no weight costs nothing.
         state, place = (weight.T != 0).nonzero(as_tuple=True)
-        scores = self._scores_at(moments, place, state, change)
-        share = weight[place, state][:, None] * self.adjoint.policy[moments.slice][place, state]
-        return by_row(scores * share[..., None], scores, rows[state], _count(rows))
+        gain = self._above_mean(change, place, state)
+        weighed = gain * (share[place, state][:, None] * policy[place, state])[..., None]
+        return by_row(weighed, gain, rows[state], _count(rows))
 
-    def _scores_at(
-        self,
-        moments: Moments,
-        place: Int[Tensor, " N"] | slice,
-        state: Int[Tensor, " N"] | slice,
-        change: Float[Tensor, "K M A C"],
+    def _above_mean(
+        self, change: Change, place: Int[Tensor, " N"] | slice, state: Int[Tensor, " N"] | slice
     ) -> Float[Tensor, "*N A C"]:
-        """Return the change of log pi(a|s) at some times, at the asked places among these, of the change of Q."""
-        here = self.adjoint
-        found = change[place, state]
+        """Return A_j - E_pi[A_j] at the asked places among some times; finite where an action cannot be chosen."""
+        here, moments = self.adjoint, change.moments.slice
+        policy, found = here.policy[moments][place, state], change.q[place, state]
+        found = found - (mean(policy, found) if here.plan_hard else change.mean[place, state]).unsqueeze(-2)
         if self._heats:
-            found = found - self.log_temperature[state][:, None, :] * here.q[moments.slice][place, state][..., None]
-        found = found - mean(here.policy[moments.slice][place, state], found).unsqueeze(-2)
-        playable = here.problem.playable[state][..., None]
-        return found.masked_fill_(~playable, 0.0).div_(here.temperature[state][:, None, None])
+            q = here.q[moments][place, state]
+            above = q - (policy * q).sum(dim=-1, keepdim=True)
+            found -= self.log_temperature[state][:, None, :] * above[..., None]
+        return found
 
     def _nothing(self, rows: Int[Tensor, " M"]) -> Float[Tensor, "R C C"]:
         num_directions = self.reward.shape[-1]
@@ -148,25 +160,26 @@ class Derivatives:
         return self.adjoint.system.apply_inverse(gain + self._heat(0) if self._heats else gain)
 
     @cached_property
-    def _q_change(self) -> Float[Tensor, "M A C"]:
-        """Change of Q along each direction, without a horizon."""
+    def _lasting_change(self) -> Change:
+        """What changes along each direction, without a horizon."""
         problem = self.adjoint.problem
-        return problem.expected_next(self.value_change).mul_(problem.discount).add_(self.reward)
+        q = problem.expected_next(self.value_change).mul_(problem.discount).add_(self.reward)[None]
+        return Change(Moments(0, 1), q, mean(self.adjoint.plan, q))
 
-    def _changes(self) -> Iterator[tuple[Moments, Float[Tensor, "K M A C"]]]:
-        """Return dQ along each direction, some times after the others."""
+    def _changes(self) -> Iterator[Change]:
+        """Return what changes along each direction, some times after the others."""
         here = self.adjoint
         if here.problem.horizon is None:
-            return iter([(Moments(0, 1), self._q_change[None])])
+            return iter([self._lasting_change])
         size = here.plan.numel() * self.reward.shape[-1]
         return iter(self._small_changes) if size <= _KEPT else self._carried_back()
 
     @cached_property
-    def _small_changes(self) -> list[tuple[Moments, Float[Tensor, "K M A C"]]]:
+    def _small_changes(self) -> list[Change]:
         """The same, kept: second derivatives, information and scores all begin with them."""
         return list(self._carried_back())
 
-    def _carried_back(self) -> Iterator[tuple[Moments, Float[Tensor, "K M A C"]]]:
+    def _carried_back(self) -> Iterator[Change]:
         here = self.adjoint
         return carried_back(here.problem, here.plan, self.reward, self._heat if self._heats else None)
 
@@ -180,7 +193,7 @@ def carried_back(
     plan: Float[Tensor, "T M A"],
     reward: Float[Tensor, "*T M A C"],
     more: Callable[[int], Float[Tensor, "M C"]] | None,
-) -> Iterator[tuple[Moments, Float[Tensor, "K M A C"]]]:
+) -> Iterator[Change]:
     """Return what C columns of rewards add up to when a plan is followed: Q at some times, the last ones first.
 
     Nobody needs a table of all times at once; a table that stays in the cache is faster, too.
@@ -196,13 +209,15 @@ def carried_back(
     for stop in range(len(plan), 0, -at_once):
         moments = Moments(max(stop - at_once, 0), stop)
         table = reward.new_empty((stop - moments.first, *reward.shape[-3:]))
+        means = torch.empty_like(table[:, :, 0])
         for time in reversed(range(moments.first, stop)):
             q, paid = table[time - moments.first], reward if reward.ndim == 3 else reward[time]
             torch.add(paid, problem.expected_next(following), alpha=problem.discount, out=q)
             following = mean(plan[time], q)
+            means[time - moments.first] = following
             if more is not None:
                 following += more(time)
-        yield moments, table
+        yield Change(moments, table, means)
 
 
 def mean(policy: Float[Tensor, "*N A"], table: Float[Tensor, "*N A C"]) -> Float[Tensor, "*N C"]:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from humansoft.solvers.bellman import action_value, log_soft_policy, soft_backup, soft_value
+from humansoft.solvers.bellman import SoftMaximum, action_value, soft_value
 from humansoft.solvers.problem import Problem
 from humansoft.solvers.solution import SoftSolution, SolveStatus
 
@@ -33,14 +33,13 @@ def solve_finite_horizon(
     if problem.horizon is None:
         raise ValueError("backward induction needs a horizon")
     log_prior, hard = problem.log_prior, torch.zeros_like(temperature)
-    value, found = hard, []
+    value, found, chosen = hard, [], SoftMaximum(log_prior, temperature)
     rewards = reward.expand(problem.horizon, *log_prior.shape)
     for time in reversed(range(problem.horizon)):
         q = action_value(problem, rewards[time], value)
+        value, log_policy = chosen.backup(q)
         if plan_hard:
-            value, log_policy = soft_value(q, log_prior, hard), log_soft_policy(q, log_prior, temperature)
-        else:
-            value, log_policy = soft_backup(q, log_prior, temperature)
+            value = soft_value(q, log_prior, hard)
         found.append((value, q, log_policy))
     value, q, log_policy = (torch.stack(tables[::-1]) for tables in zip(*found, strict=True))
     return SoftSolution(

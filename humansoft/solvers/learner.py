@@ -149,19 +149,24 @@ def run_training(
     if checkpoint is not None:
         module.identity = plain(module.identity, "plan_in")
     with quiet():
-        trainer = trainer or pl.Trainer(
-            max_epochs=module.num_epochs,
-            accelerator="cpu",
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=progress,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
+        trainer = trainer or new_trainer(module.num_epochs, progress)
         if checkpoint is not None:
             trainer.callbacks.append(_Checkpoint(checkpoint))  # type: ignore[attr-defined]
         trainer.fit(module, ckpt_path=found)
+
+
+def new_trainer(max_epochs: int, progress: bool = False) -> pl.Trainer:
+    """Return a trainer for the CPU that leaves no files behind."""
+    return pl.Trainer(
+        max_epochs=max_epochs,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
 
 
 def _refuse_other_epochs(trainer: Any, num_epochs: int) -> None:  # noqa: ANN401 - whatever a user gives

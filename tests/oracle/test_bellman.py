@@ -14,6 +14,7 @@ from humansoft.solvers.bellman import (
     newton_step,
     policy_of,
     policy_value,
+    soft_backup,
     soft_value,
 )
 from humansoft.solvers.exact import solve_stationary
@@ -56,6 +57,22 @@ def test_soft_value_and_policy_are_the_naive_formulas(alpha: float) -> None:
     # A reference measure that does not sum to 1 leaves the policy a distribution.
     np.testing.assert_allclose(found, policy, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-14)
+
+
+@pytest.mark.parametrize("worth", [-1e9, 0.0, 1e9])
+def test_an_action_that_nobody_can_choose_changes_nothing(worth: float) -> None:
+    generator = np.random.default_rng(3)
+    q, prior, alphas = generator.normal(size=(20, 3)), generator.normal(size=(20, 3)), np.exp(generator.normal(size=20))
+
+    def answers(q: Array, prior: Array) -> tuple[Array, ...]:
+        points = tensor(q).requires_grad_(), tensor(alphas).requires_grad_()
+        value, log_policy = soft_backup(points[0], tensor(prior), points[1])
+        by_q, by_alpha = torch.autograd.grad(value.sum() + (log_policy[:, :3] ** 2).sum(), points)
+        return value.detach().numpy(), log_policy.detach().numpy()[:, :3], by_q.numpy()[:, :3], by_alpha.numpy()
+
+    wide = np.c_[q, np.full(20, worth)], np.c_[prior, np.full(20, -np.inf)]
+    for masked, plain in zip(answers(*wide), answers(q, prior), strict=True):
+        np.testing.assert_allclose(masked, plain, rtol=1e-13, atol=1e-14)
 
 
 def test_temperature_zero_is_the_maximum() -> None:

@@ -227,6 +227,16 @@ def test_the_hessian_is_that_of_plain_numpy(case: Case) -> None:
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-9 * np.abs(hessian).max())
 
 
+def test_what_was_derived_at_one_point_is_not_told_at_another() -> None:
+    case, elsewhere = make_case(horizon=4), torch.from_numpy(make_case(horizon=4).point) + 0.1
+    here = case.likelihood.hessian(torch.from_numpy(case.point)).toarray()
+    there, afresh = case.likelihood.hessian(elsewhere), make_case(horizon=4).likelihood.hessian(elsewhere)
+    np.testing.assert_array_equal(there.toarray(), afresh.toarray())
+    assert np.abs(there.toarray() - here).max() > 0.01 * np.abs(here).max()
+    again = case.likelihood.hessian(torch.from_numpy(case.point))
+    np.testing.assert_array_equal(again.toarray(), here)
+
+
 def test_scale_is_not_in_the_data(case: Case) -> None:
     """<r, dl/dr> + alpha dl/dalpha = 0: reward and temperature times the same number change nothing (Euler)."""
     everything = replace(case.likelihood, model=with_released(case.likelihood.model))  # fixed weights count as well
