@@ -240,22 +240,20 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
             "of contrasts of conditions are too narrow, by half in an example"
         )
     none = [row for row in mixed.spread if float(population.sd.get(row.label, 1.0)) == 0.0]
-    return [*notes, *(_alike_note(row, mixed) for row in none)]
+    return [*notes, *(_alike_note(row) for row in none)]
 
 
-def _alike_note(row: Parameter, mixed: Mixed) -> str:
+def _alike_note(row: Parameter) -> str:
     """Say what it means that a standard deviation is estimated as 0."""
-    if row.label == WITHIN:
-        return (
-            "people do not change from one condition to another by anything that can be seen, apart from what the "
-            "formula says: the standard deviation of that is estimated as 0"
-        )
     found = (
         f"people do not differ in {row.name if row.label is None else row.label} by anything that can be seen: their "
         "standard deviation is estimated as 0"
     )
-    if mixed.num_deviations > 1:
-        return found
+    if row.label == WITHIN:
+        found = (
+            "people do not change from one condition to another by anything that can be seen, apart from what the "
+            "formula says: the standard deviation of that is estimated as 0"
+        )
     return (
         f"{found}. Each is seen through all that are still likely, up to the end of its interval: estimates and "
         "intervals say how far apart they may be"

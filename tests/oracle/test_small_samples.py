@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from scipy.linalg import block_diag
 from scipy.optimize import minimize
-from scipy.stats import ttest_ind, ttest_rel
+from scipy.stats import chi2, ttest_ind, ttest_rel
 
 from humansoft.fit.abstract_profiles import Profiles, Scores
 from humansoft.fit.deviations import adapted
 from humansoft.fit.hierarchical import SMALLEST_SD
 from humansoft.fit.marginal import MarginalLikelihood
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.people_posterior import PeoplePosterior
 from humansoft.fit.population_table import uncertainty
 from humansoft.fit.satterthwaite import degrees_of_freedom
 from humansoft.fit.spreads import Repeated, Separate
@@ -199,3 +201,22 @@ def test_a_comparison_of_conditions_is_a_paired_t_test() -> None:
     np.testing.assert_allclose(degrees_of_freedom(contrasts, found.covariance, found.errors), [6, 7], rtol=2e-3)
     ratios = full[[2, 3]] / np.sqrt(np.diag(found.covariance)[[2, 3]])
     np.testing.assert_allclose(ratios, [between.statistic, paired.statistic], rtol=2e-3)
+
+
+def test_conditions_that_may_not_differ_are_seen_through_every_spread_that_is_likely() -> None:
+    given, highest = study(6, 2, seed=4, alike=True), 0.5
+    full = np.r_[0.0, 0.1, 0.3, 0.0, np.log(0.6), np.log(SMALLEST_SD / 2)]
+    nodes = adapted(given.people, given.mixed, full, 9)
+    assert nodes is not None
+    objective = MarginalLikelihood(given.people, given.mixed, 1.0, nodes, 9)
+    table = pd.DataFrame({"ci_high": np.r_[np.zeros(5), highest]})
+    found = PeoplePosterior.of(objective, full, table).moments
+    shares = np.linspace(0.0, 2.0, 4001)[1:]
+    weight = np.exp(-chi2.ppf(0.95, 1) / 2 * shares**2)
+    prior = 0.36 + (shares * highest)[:, None, None] ** 2 * np.eye(2)
+    gain = prior @ np.linalg.inv(prior + 0.2 * np.eye(2))
+    means = np.einsum("sde,be->sbd", gain, given.people.y - given.mixed.design @ full[1:4])
+    mean = np.average(means, axis=0, weights=weight)
+    inside = (prior - gain @ prior)[:, None] + (means - mean)[..., :, None] * (means - mean)[..., None, :]
+    np.testing.assert_allclose(found.mean, mean, atol=2e-3)
+    np.testing.assert_allclose(found.covariance, np.average(inside, axis=0, weights=weight), rtol=0.02)
