@@ -18,8 +18,8 @@ from humansoft.evaluate.anchor import anchor_names, anchors_of, people_without_a
 from humansoft.evaluate.group_means import group_means
 from humansoft.evaluate.methods import MOTIVATED_OR_PRECISE, methods_of
 from humansoft.evaluate.spread import MOST_RANKED, ranks_of, usual_covariance
-from humansoft.fit.intervals import NORMAL_95
 from humansoft.fit.result import Fit, FitStatus
+from humansoft.fit.satterthwaite import degrees_of_freedom, reach_95
 from humansoft.temperature import AVERAGE_PERSON, PerGroup, PerSubject
 from humansoft.threads import one_thread
 
@@ -34,10 +34,10 @@ def compare(fit: Fit, *others: Fit, by: str | None = None, seed: int = 0) -> pd.
         fit: a fit with a temperature per person or per group.
         *others: more fits, whose people are put into the same table; only fits in the same units.
         by: a participants' column: temperatures of its groups and the ratios between them. With
-            ``PerGroup(by)`` they are the groups' own parameters, in a hierarchical fit the population's means (which
-            cover the choice of people too). With ``PerSubject()`` one by one they are
-            geometric means over these very people: the interval covers estimation error, not the
-            choice of people.
+            ``PerGroup(by)`` they are the groups' own parameters, in a hierarchical fit the population's means (whose
+            intervals cover the choice of people too: of Student's t with ``df`` degrees of freedom, Satterthwaite
+            1946). With ``PerSubject()`` one by one they are geometric means over these very people: the interval
+            covers estimation error, not the choice of people.
         seed: of the draws that the intervals of ranks are counted from.
 
     Returns:
@@ -47,7 +47,7 @@ def compare(fit: Fit, *others: Fit, by: str | None = None, seed: int = 0) -> pd.
         planners are one likelihood, the other planner's inverse temperature. Sentences that belong
         beside the table are in ``table.attrs["notes"]``, a paragraph for a paper in ``table.attrs["methods"]``.
         With ``by``: the same for each group, then one row a pair of groups with the ratio of
-        temperatures.
+        temperatures; df is infinite where the interval is normal.
 
     Raises:
         IdentificationError: the comparison is not lawful: reward and temperature both free, no
@@ -222,25 +222,26 @@ def _by_group(fit: Fit, by: str) -> pd.DataFrame:
     names = [("group", str(label), unit) for label in groups]
     names += [("ratio", f"{groups[b]} / {groups[a]}", "ratio of temperatures") for a, b in pairs]
     errors = np.sqrt(np.einsum("dg,gh,dh->d", contrasts, means.covariance, contrasts))
-    rows = [
-        _row(*name, float(weights @ means.estimate), float(error), means.kind)
-        for name, weights, error in zip(names, contrasts, errors, strict=True)
-    ]
+    freedom = degrees_of_freedom(contrasts, means.covariance, means.errors)
+    numbers = np.stack([contrasts @ means.estimate, errors, freedom], axis=1).tolist()
+    rows = [_row(*name, value, error, df, means.kind) for name, (value, error, df) in zip(names, numbers, strict=True)]
     table = pd.DataFrame(rows).set_index(["kind", "label"])
     table["num_people_at_boundary"] = int((fit.params.loc[["log_temperature"], "boundary"] != "").sum())
     return table
 
 
-def _row(kind: str, label: str, unit: str, value: float, error: float, name: str) -> dict[str, object]:
+def _row(kind: str, label: str, unit: str, value: float, error: float, freedom: float, name: str) -> dict[str, object]:
+    reach = float(reach_95(freedom)) * error
     return {
         "kind": kind,
         "label": label,
         "temperature": float(np.exp(value)),
-        "ci_low": float(np.exp(value - NORMAL_95 * error)),
-        "ci_high": float(np.exp(value + NORMAL_95 * error)),
+        "ci_low": float(np.exp(value - reach)),
+        "ci_high": float(np.exp(value + reach)),
         "inverse_temperature": float(np.exp(-value)),
         "log_temperature": value,
         "std_error": error,
         "std_error_kind": name,
+        "df": freedom,
         "unit": unit,
     }

@@ -30,12 +30,14 @@ class GroupMeans:
         groups: the G groups.
         estimate: [G].
         covariance: [G, G].
+        errors: [V, G, G] independent standard errors of the covariance, where it depends on how much people differ.
         kind: what kind of covariance it is.
     """
 
     groups: Labels
     estimate: Real
     covariance: Real
+    errors: Real
     kind: str
 
 
@@ -74,8 +76,9 @@ def _of_population(fit: Fit, population: Population, by: str) -> GroupMeans:
     means = [design_at(known, population.covariates, people, by, g).mean()[names] for g in groups.values]
     rows = np.stack([mean.to_numpy() for mean in means])
     covariance = rows @ population.covariance[np.ix_(place, place)] @ rows.T
+    errors = rows @ population.covariance_errors[:, place[:, None], place] @ rows.T
     estimate = population.params["estimate"].to_numpy(dtype=float)[place]
-    return GroupMeans(groups, rows @ estimate, covariance, "population")
+    return GroupMeans(groups, rows @ estimate, covariance, errors, "population")
 
 
 def _of_people(fit: Fit, by: str) -> GroupMeans:
@@ -101,7 +104,8 @@ def _of_people(fit: Fit, by: str) -> GroupMeans:
     whole = np.zeros((len(fit.model.table), len(combine)))
     whole[fit.model.table.is_temperature] = combine.T
     logs = params["estimate"].to_numpy(dtype=float)
-    return GroupMeans(groups, combine @ logs, whole.T @ covariance.times(whole), kind)
+    known = np.zeros((0, len(groups), len(groups)))
+    return GroupMeans(groups, combine @ logs, whole.T @ covariance.times(whole), known, kind)
 
 
 def _membership(fit: Fit, by: str) -> tuple[Labels, Real]:

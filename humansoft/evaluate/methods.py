@@ -24,6 +24,19 @@ _REFERENCES = {
     "interpretation of computational model parameters depends on the context. eLife 11, e75474.",
 }
 
+_SMALL_SAMPLES = (
+    "and are of Student's t with Satterthwaite's degrees of freedom (Satterthwaite 1946), standard errors those at the "
+    "standard deviations between people of the restricted likelihood (Patterson & Thompson 1971; Cox & Reid 1987)"
+)
+_SMALL_SAMPLE_REFERENCES = {
+    "Cox & Reid 1987": "Cox DR, Reid N (1987). Parameter orthogonality and approximate conditional inference. "
+    "Journal of the Royal Statistical Society B 49, 1-39.",
+    "Patterson & Thompson 1971": "Patterson HD, Thompson R (1971). Recovery of inter-block information when block "
+    "sizes are unequal. Biometrika 58, 545-554.",
+    "Satterthwaite 1946": "Satterthwaite FE (1946). An approximate distribution of estimates of variance components. "
+    "Biometrics Bulletin 2, 110-114.",
+}
+
 _PLANNERS = {
     "kl": "planning pays for departing from the reference policy (planner 'kl')",
     "entropy": "variety of choices is itself worth something (planner 'entropy')",
@@ -52,11 +65,13 @@ def methods_of(fit: Fit, measured_in: str | None = None, by: str | None = None) 
         sentences.append(_choices(fit, measured_in is not None))
     if by is not None:
         sentences.append(f"Groups are those of {by!r}: {_groups(fit, measured_in is not None)}.")
+    small = by is not None and measured_in is None and _allows_for_few_people(fit)
+    references = {**_REFERENCES, **(_SMALL_SAMPLE_REFERENCES if small else {})}
     sentences += [
         f"Standard errors: {_kinds(fit)}; intervals are 95 %, those of ranks from draws of the estimates' joint normal "
         "distribution.",
         "Parameters and measures of one task need not carry over to another (Eckstein et al. 2022).",
-        "References: " + " ".join(text for name, text in sorted(_REFERENCES.items())),
+        "References: " + " ".join(text for name, text in sorted(references.items())),
     ]
     return " ".join(sentences)
 
@@ -87,11 +102,17 @@ def _groups(fit: Fit, measured: bool) -> str:
     if measured:
         return "means of a group's people; intervals cover the estimation error of these very people"
     if fit.population is not None:
-        return "means of the population, by its coefficients; intervals cover that these people were drawn from it"
+        found = "means of the population, by its coefficients; intervals cover that these people were drawn from it"
+        return found + f", {_SMALL_SAMPLES}" * _allows_for_few_people(fit)
     return (
         "a group's temperature, or the geometric mean of its people; intervals cover the estimation error of these "
         "very people"
     )
+
+
+def _allows_for_few_people(fit: Fit) -> bool:
+    """Whether the intervals of a population's coefficients are those of small samples."""
+    return fit.population is not None and len(fit.population.covariance_errors) > 0
 
 
 def _mode(fit: Fit) -> str:

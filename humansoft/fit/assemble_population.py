@@ -13,8 +13,9 @@ from humansoft.fit.assemble import is_optimum, lapse_note, num_decisions, traini
 from humansoft.fit.deviations import Posterior
 from humansoft.fit.hierarchical import WITHIN, collapsed, is_affordable
 from humansoft.fit.intervals import NORMAL_95
-from humansoft.fit.marginal import PopulationObjective, small_steps
+from humansoft.fit.marginal import PopulationObjective
 from humansoft.fit.mixed import Mixed
+from humansoft.fit.movement import movement
 from humansoft.fit.people import People
 from humansoft.fit.people_posterior import PeoplePosterior
 from humansoft.fit.people_vector import own_places, people_covariance, people_vectors
@@ -86,6 +87,7 @@ def assemble_population(
     population = Population(
         params=table,
         covariance=mixed.to_terms @ uncertain @ mixed.to_terms.T if known is None else known.covariance,
+        covariance_errors=mixed.to_terms @ found.errors @ mixed.to_terms.T,
         design=people.terms,
         covariates=people.covariates if known is None else known.covariates,
         evidence=pd.Series(objective.by_person(full), index=list(people.labels), name="evidence"),
@@ -101,7 +103,12 @@ def assemble_population(
         num_decisions=num_decisions(likelihood),
         rank=mixed.table.num_free,
         status=_status(settled, found),
-        notes=(*_notes(population, mixed), *_runaway_notes(mixed, found), *people.notes),
+        notes=(
+            *_notes(population, mixed),
+            *_small_sample_notes(population, found),
+            *_runaway_notes(mixed, found),
+            *people.notes,
+        ),
         history=pd.DataFrame({"step": np.arange(1, len(best.history) + 1), "log_likelihood": best.history}),
         training=people.training(),
         seed=seed,
@@ -114,6 +121,19 @@ def _status(settled: bool, found: Uncertainty) -> FitStatus:
     if not settled:
         return FitStatus.MAX_STEPS
     return FitStatus.BOUNDARY if found.has_boundary else FitStatus.CONVERGED
+
+
+def _small_sample_notes(population: Population, found: Uncertainty) -> list[str]:
+    """Say what the intervals of coefficients allow for, and how much people differ by the restricted likelihood."""
+    if not len(found.errors):
+        return []
+    pairs = zip(population.sd.items(), np.exp(found.spread), strict=True)
+    sizes = ", ".join(f"{label} {size:.2g} for {shown:.2g}" for (label, shown), size in pairs)
+    return [
+        "intervals of the population's coefficients are of Student's t (degrees of freedom by Satterthwaite 1946), "
+        "their standard errors those at the standard deviations of the restricted likelihood (Patterson and Thompson "
+        f"1971), which are not too small with few people as those of maximum likelihood, shown, are: {sizes}"
+    ]
 
 
 def _runaway_notes(mixed: Mixed, found: Uncertainty) -> list[str]:
@@ -144,22 +164,8 @@ def _people_covariance(
         own = people.by_subject(np.diagonal(own, axis1=1, axis2=2))[..., None]
     factor = np.zeros((len(model.table), len(full)))
     factor[model.table.shared_places, np.arange(len(mixed.shared))] = 1.0
-    factor[places] = people.by_subject(_movement(objective, full))
+    factor[places] = people.by_subject(movement(objective, full, mixed.table.free & ~collapsed(mixed, full)))
     return people_covariance(model, own, factor, uncertain)
-
-
-def _movement(objective: PopulationObjective, full: Real) -> Real:
-    """Return how people's posterior means move with the population's parameters [B, K, P]."""
-    mixed, table = objective.mixed, objective.table
-    moved = np.zeros((mixed.num_people, mixed.design.shape[1], len(full)))
-    for place, step in small_steps(table, table.free & ~collapsed(mixed, full)):
-        ends = []
-        for there in (full + step, full - step):
-            found = objective.posterior(there)
-            assert found is not None, "a small step from the maximum is feasible"
-            ends.append(mixed.own(there, found.mean[:, None])[:, 0])
-        moved[:, :, place] = (ends[0] - ends[1]) / (2 * step[place])
-    return moved
 
 
 def _params(
@@ -234,22 +240,20 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
             "of contrasts of conditions are too narrow, by half in an example"
         )
     none = [row for row in mixed.spread if float(population.sd.get(row.label, 1.0)) == 0.0]
-    return [*notes, *(_alike_note(row, mixed) for row in none)]
+    return [*notes, *(_alike_note(row) for row in none)]
 
 
-def _alike_note(row: Parameter, mixed: Mixed) -> str:
+def _alike_note(row: Parameter) -> str:
     """Say what it means that a standard deviation is estimated as 0."""
-    if row.label == WITHIN:
-        return (
-            "people do not change from one condition to another by anything that can be seen, apart from what the "
-            "formula says: the standard deviation of that is estimated as 0"
-        )
     found = (
         f"people do not differ in {row.name if row.label is None else row.label} by anything that can be seen: their "
         "standard deviation is estimated as 0"
     )
-    if mixed.num_deviations > 1:
-        return found
+    if row.label == WITHIN:
+        found = (
+            "people do not change from one condition to another by anything that can be seen, apart from what the "
+            "formula says: the standard deviation of that is estimated as 0"
+        )
     return (
         f"{found}. Each is seen through all that are still likely, up to the end of its interval: estimates and "
         "intervals say how far apart they may be"

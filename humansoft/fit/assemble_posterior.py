@@ -91,8 +91,9 @@ def _population(problem: PopulationProblem, draws: PopulationDraws, evidence: Re
     is_sd = np.array([row.kind == "log_sd" for row in table.rows], dtype=bool)
     params = _params(table.index(), np.where(is_sd, np.exp(draws.full), draws.full), table.free)
     return Population(
-        params=params.assign(unit=[row.unit for row in table.rows], fixed=~table.free),
+        params=params.assign(df=np.nan, unit=[row.unit for row in table.rows], fixed=~table.free),
         covariance=np.cov(draws.full, rowvar=False),
+        covariance_errors=np.zeros((0, len(table), len(table))),
         design=problem.people.terms,
         covariates=problem.people.covariates,
         evidence=pd.Series(evidence, index=list(problem.people.labels), name="evidence"),

@@ -16,11 +16,13 @@ from humansoft.fit.boundary import TWO_SIDED_DROP
 from humansoft.fit.deviations import Posterior, joint
 from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
+from humansoft.fit.population_lapse import around
 
 Real = npt.NDArray[np.float64]
 
 _GRID, _WIDTH = 161, 9.0  # points and half width (in standard deviations) of the grid of a deviation
 _SPREADS, _MOST = 24, 2.0  # standard deviations to average over, up to so many times the end of their interval
+_FEW_SPREADS = 8  # the same, where each takes an integral over several deviations
 _CURVED = 4.0  # how much closer the grid's points are in the middle, where small standard deviations keep people
 _TAIL = 0.025
 
@@ -48,12 +50,13 @@ class PeoplePosterior:
         """
         found = objective.posterior(full)
         assert found is not None, "the maximum is feasible"
-        if objective.mixed.num_deviations != 1:
-            return cls(found, None)
         gone = collapsed(objective.mixed, full)
-        highest = float(population["ci_high"].to_numpy(dtype=float)[gone].max(initial=0.0))
-        if 0 < highest < np.inf and objective.mixed.num_people > 1:  # of a single person, a spread says nothing
-            return _averaged(objective, full, gone, highest)
+        ends = np.where(gone, population["ci_high"].to_numpy(dtype=float), 0.0)
+        gone = (ends > 0) & (ends < np.inf) & (objective.mixed.num_people > 1)  # of one person, a spread says nothing
+        if objective.mixed.num_deviations != 1:
+            return cls(_averaged_moments(objective, full, ends, gone) if gone.any() else found, None)
+        if gone.any():
+            return _averaged(objective, full, gone, float(ends.max()))
         if not isinstance(objective, MarginalLikelihood):
             return cls(found, None)
         # Few decisions make it lopsided: who never erred may be much colder than the mean, but hardly hotter.
@@ -79,6 +82,31 @@ def _averaged(
     apart = deviation - mean[:, None]
     variance = trapezoid(mass * apart**2, deviation, axis=1)
     return PeoplePosterior(Posterior(mean[:, None], variance[:, None, None]), _tails(mass, apart))
+
+
+def _averaged_moments(objective: PopulationObjective, full: Real, ends: Real, gone: npt.NDArray[np.bool_]) -> Posterior:
+    """Return the moments of several deviations, averaged over standard deviations like the posterior of a single one.
+
+    Args:
+        objective: the population's likelihood.
+        full: [P] its maximum.
+        ends: [P] where the intervals of standard deviations end.
+        gone: [P] which of these are averaged over.
+    """
+    weights, found = [], []
+    for share in (np.arange(_FEW_SPREADS) + 0.5) * _MOST / _FEW_SPREADS:
+        at = np.where(gone, np.log(np.where(gone, share * ends, 1.0)), full)
+        near = around(objective, at)
+        posterior = None if near is None else near.posterior(at)
+        if posterior is not None:
+            weights.append(np.exp(-TWO_SIDED_DROP * share**2))
+            found.append(posterior)
+    weight = np.array(weights) / np.sum(weights)
+    means = np.stack([posterior.mean for posterior in found])
+    mean = np.einsum("s,sbd->bd", weight, means)
+    apart = means - mean
+    inside = np.stack([posterior.covariance for posterior in found]) + apart[..., :, None] * apart[..., None, :]
+    return Posterior(mean, np.einsum("s,sbde->bde", weight, inside))
 
 
 def _tails(mass: Real, apart: Real) -> Real:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from humansoft.errors import UsageError, did_you_mean
+from humansoft.fit.satterthwaite import degrees_of_freedom, reach_95
 from humansoft.packing import same_table
 from humansoft.temperature import ByFormula, PerGroup, Temperature, temperature_record
 
@@ -21,10 +22,14 @@ class Population:
 
     Attributes:
         params: one row a parameter, indexed by (name, label): ("log_temperature", term) are coefficients, ("sd",
-            name) standard deviations of the deviations; estimate, std_error, ci_low, ci_high, unit, fixed. Where
-            subjects are people in several conditions, ("sd", "log_temperature") is that between people, and ("sd",
-            "log_temperature_within") that of a person's conditions about the person's own level.
-        covariance: [P, P] of these, in the same order; standard deviations as logarithms.
+            name) standard deviations of the deviations; estimate, std_error, ci_low, ci_high, df (degrees of freedom
+            of the interval, infinite where it is normal), unit, fixed. Where subjects are people in several conditions,
+            ("sd", "log_temperature") is that between people, and ("sd", "log_temperature_within") that of a person's
+            conditions about the person's own level.
+        covariance: [P, P] of these, in the same order; standard deviations as logarithms. Of a maximum of likelihood:
+            that of all but the standard deviations is taken at those of the restricted likelihood.
+        covariance_errors: [V, P, P] independent standard errors of the covariance, by which it depends on how much
+            people differ: where degrees of freedom come from.
         design: [S, p] what multiplies the coefficients of the log temperature, one row a subject.
         covariates: one row for each subject from whom the population was learned, with the columns that explain: how
             they are centred, and which categories there are, holds for new people, too.
@@ -38,6 +43,7 @@ class Population:
 
     params: pd.DataFrame
     covariance: Real
+    covariance_errors: Real
     design: pd.DataFrame
     covariates: pd.DataFrame
     evidence: "pd.Series[float]"
@@ -53,6 +59,7 @@ class Population:
             (self.integration, self.temperature) == (other.integration, other.temperature)
             and np.array_equal(self.integration_error, other.integration_error, equal_nan=True)
             and np.array_equal(self.covariance, other.covariance)
+            and np.array_equal(self.covariance_errors, other.covariance_errors)
             and all(
                 same_table(getattr(self, name), getattr(other, name))
                 for name in ("params", "design", "covariates", "evidence")
@@ -75,7 +82,9 @@ class Population:
         return rows["estimate"].droplevel("name")
 
     def contrast(self, weights: "dict[str, float]") -> dict[str, float]:
-        """Return a weighted sum of coefficients of the log temperature, with its standard error.
+        """Return a weighted sum of coefficients of the log temperature: estimate, std_error, ci_low, ci_high, df.
+
+        The interval is that of Student's t with ``df`` degrees of freedom (Satterthwaite 1946); of draws, normal.
 
         Raises:
             UsageError: a term that the formula does not have.
@@ -90,7 +99,11 @@ class Population:
                 raise UsageError(f"the population has no term {term!r}.{did_you_mean(term, terms)}")
             vector[self.params.index.get_loc(("log_temperature", term))] = weight
         estimate = float(vector @ self.params["estimate"].to_numpy(dtype=float))
-        return {"estimate": estimate, "std_error": float(np.sqrt(vector @ self.covariance @ vector))}
+        error = float(np.sqrt(vector @ self.covariance @ vector))
+        freedom = degrees_of_freedom(vector[None], self.covariance, self.covariance_errors)
+        reach = float(reach_95(freedom)[0]) * error
+        ends = {"ci_low": estimate - reach, "ci_high": estimate + reach}
+        return {"estimate": estimate, "std_error": error, **ends, "df": float(freedom[0])}
 
     def record(self) -> dict[str, Any]:
         """Return what is not a table, for a file."""

@@ -12,12 +12,13 @@ from scipy.optimize import brentq
 
 from humansoft.fit.arrow import dense, inverse
 from humansoft.fit.boundary import ONE_SIDED_DROP, TWO_SIDED_DROP
-from humansoft.fit.hierarchical import collapsed
-from humansoft.fit.intervals import NORMAL_95
+from humansoft.fit.hierarchical import SMALLEST_SD, collapsed
 from humansoft.fit.marginal import PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
 from humansoft.fit.population_lapse import around, highest_logit, log_likelihood
+from humansoft.fit.satterthwaite import degrees_of_freedom, reach_95
+from humansoft.fit.working_model import WorkingModel
 
 Real = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -43,12 +44,16 @@ class Uncertainty:
             spread of 0 and for what runs away.
         runaway: [P] parameters whose likelihood rises for ever: the coefficient of a group in which nobody erred.
         paths: [P, P] in each column, how the parameters as they are learned move with one that runs away.
+        errors: [V, P, P] independent standard errors of the covariance, V of them.
+        spread: [r] what says how deviations vary, by the restricted likelihood.
         highest_logit: logit at which the one-sided interval of a lapse ends that people can do without, else nan.
     """
 
     covariance: Real
     runaway: Flags
     paths: Real
+    errors: Real
+    spread: Real
     highest_logit: float = float("nan")
 
     @classmethod
@@ -61,7 +66,9 @@ class Uncertainty:
         runaway = untold & ~lapse & (np.isinf(low) | np.isinf(high))
         covariance = mixed.from_terms @ known.covariance @ mixed.from_terms.T
         logit = float(high[lapse][0]) if lapse.any() else float("nan")
-        return cls(covariance, runaway, mixed.from_terms, logit)
+        errors = mixed.from_terms @ known.covariance_errors @ mixed.from_terms.T
+        spread = np.log(np.maximum(known.sd.to_numpy(dtype=float), SMALLEST_SD / 2))
+        return cls(covariance, runaway, mixed.from_terms, errors, spread, logit)
 
     @property
     def has_boundary(self) -> bool:
@@ -70,12 +77,37 @@ class Uncertainty:
 
 
 def uncertainty(objective: PopulationObjective, full: Real) -> Uncertainty:
-    """Return the inverse Hessian over what the data tell of the population."""
+    """Return the inverse Hessian over what the data tell of the population.
+
+    That of all but the spread is the one at the variances of deviations that maximise the restricted likelihood.
+    """
     information, mixed = objective.hessian(torch.from_numpy(full)).scaled(-1.0).toarray(), objective.mixed
     moving = mixed.table.free & ~collapsed(mixed, full)
     runaway, paths = _runaway(mixed, information, moving)
+    spread = mixed.split(full)[2]
+    errors = np.zeros((0, len(full), len(full)))
+    if _has_variances(mixed) and not runaway[len(full) - len(spread) :].any():
+        working = WorkingModel.of(objective, full, information, _directions(mixed, moving & ~runaway))
+        more = working.restricted(np.exp(2 * spread))
+        working, spread = working.at(more), 0.5 * np.log(np.maximum(np.exp(2 * spread) + more, SMALLEST_SD**2 / 4))
+        information = working.information
+        errors = np.einsum("vw,vpq->wpq", working.spread_errors(), working.lost)
     found = _inverse(mixed, information, moving, runaway)
-    return Uncertainty(found, runaway, paths, highest_logit(objective, full, found))
+    errors = found @ errors @ found
+    return Uncertainty(found, runaway, paths, errors, spread, highest_logit(objective, full, found))
+
+
+def _has_variances(mixed: Mixed) -> bool:
+    """Whether the deviations are sums of independent ones, each with a variance."""
+    return bool(mixed.spread) and all(row.kind == "log_sd" for row in mixed.spread)
+
+
+def _directions(mixed: Mixed, moving: Flags) -> Real:
+    """Return independent directions [P, q] in which all may move that is no spread, terms that do not move held."""
+    kept = moving & (np.arange(len(moving)) < len(moving) - len(mixed.spread))
+    found: Real = mixed.from_terms[:, kept]
+    weights = mixed.table.mean_zero
+    return found if weights is None else found @ null_space((weights @ found)[None])
 
 
 def _inverse(mixed: Mixed, information: Real, moving: Flags, runaway: Flags) -> Real:
@@ -126,15 +158,17 @@ def _sizes(mixed: Mixed, design: Real) -> Real:
 
 
 def population_params(objective: PopulationObjective, full: Real, uncertain: Uncertainty) -> pd.DataFrame:
-    """Return one row a parameter: estimate, std_error, interval, unit, fixed.
+    """Return one row a parameter: estimate, std_error, interval, df, unit, fixed.
 
-    Intervals are normal, those of vaguely known standard deviations from the profile likelihood (0 where people may
-    not differ at all); that of a lapse which people can do without begins at 0; of what runs away, one end is where
-    the likelihood falls behind by as much as a one-sided 95 % interval allows.
+    Intervals of coefficients and of what people share are of Student's t (Satterthwaite 1946); others are normal, those
+    of vaguely known standard deviations from the profile likelihood (0 where people may not differ at all); that of a
+    lapse which people can do without begins at 0; of what runs away, one end is where the likelihood falls behind by as
+    much as a one-sided 95 % interval allows. Standard deviations are those of maximum likelihood, with their intervals.
     """
     mixed, table = objective.mixed, objective.table
     is_sd = np.array([row.kind == "log_sd" for row in table.rows], dtype=bool)
     is_correlation = np.array([row.kind == "atanh_correlation" for row in table.rows], dtype=bool)
+    is_spread = is_sd | is_correlation
     gone = collapsed(mixed, full)
     lapse = table.is_lapse & ~np.isnan(uncertain.highest_logit)
     told = table.free & ~gone & ~uncertain.runaway & ~lapse
@@ -144,7 +178,11 @@ def population_params(objective: PopulationObjective, full: Real, uncertain: Unc
     covariance = mixed.to_terms @ uncertain.covariance @ mixed.to_terms.T
     errors = np.where(told, np.sqrt(np.maximum(np.diag(covariance), 0.0)), np.nan)
     by_term = mixed.to_terms @ full
-    low, high = by_term - NORMAL_95 * errors, by_term + NORMAL_95 * errors
+    freedom = np.where(
+        told & ~is_spread, degrees_of_freedom(mixed.to_terms, uncertain.covariance, uncertain.errors), np.inf
+    )
+    reach = reach_95(freedom) * errors
+    low, high = by_term - reach, by_term + reach
     for place in np.flatnonzero(is_sd & ~uncertain.runaway & ((errors > _VAGUE) | gone)):
         low[place], high[place] = _profile(objective, full, uncertain, int(place))
     for place in np.flatnonzero(uncertain.runaway & ~lapse):
@@ -160,6 +198,7 @@ def population_params(objective: PopulationObjective, full: Real, uncertain: Unc
             "std_error": errors * slope,
             "ci_low": shown[1],
             "ci_high": shown[2],
+            "df": np.where(told, freedom, np.nan),
             "unit": [row.unit for row in table.rows],
             "fixed": [row.fixed is not None for row in mixed.rows],
         },

@@ -27,7 +27,7 @@ from humansoft.tasks.storage import task_of, task_record, task_tensors
 from humansoft.tasks.task import Task
 from humansoft.temperature import PerSubject, temperature_of, temperature_record
 
-FORMAT = 5
+FORMAT = 6
 
 
 def save(fit: Fit, path: str | Path, *, overwrite: bool = False) -> Path:

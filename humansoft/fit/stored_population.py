@@ -10,6 +10,8 @@ from humansoft.fit.population import Population
 from humansoft.packing import deep, flat
 from humansoft.temperature import temperature_of
 
+_COVARIANCE, _ERRORS = "population.covariance", "population.covariance_errors"
+
 
 def population_tables(population: Population | None) -> dict[str, pd.DataFrame]:
     """Return the tables of a population by name, if there is one; subjects stand in the order of the fit."""
@@ -24,8 +26,11 @@ def population_tables(population: Population | None) -> dict[str, pd.DataFrame]:
 
 
 def population_tensors(population: Population | None) -> dict[str, torch.Tensor]:
-    """Return the covariance of a population as a tensor, if there is one."""
-    return {} if population is None else {"population.covariance": torch.from_numpy(population.covariance.copy())}
+    """Return the covariance of a population and its standard errors as tensors, if there is one."""
+    if population is None:
+        return {}
+    tables = {_COVARIANCE: population.covariance, _ERRORS: population.covariance_errors}
+    return {name: torch.from_numpy(table.copy()) for name, table in tables.items()}
 
 
 def read_population(
@@ -40,7 +45,8 @@ def read_population(
     error = record["integration_error"]
     return Population(
         params=deep(tables["population"], ["name", "label"]),
-        covariance=tensors["population.covariance"].numpy(),
+        covariance=tensors[_COVARIANCE].numpy(),
+        covariance_errors=tensors[_ERRORS].numpy(),
         design=tables["design"].set_axis(list(subjects)),
         covariates=deep(tables["covariates"], ["subject"]).rename_axis(None),
         evidence=deep(tables["evidence"], ["person"])["evidence"].rename_axis(None),

@@ -139,7 +139,7 @@ def test_a_mean_that_sets_the_scale_does_not_run_away(log: hs.BehaviorLog) -> No
 
 @pytest.mark.slow
 def test_people_who_choose_at_random_are_alike() -> None:
-    policy = hs.plan(CORRIDOR, {"step": -1.0}, temperature={f"p{i}": 1e4 for i in range(8)})
+    policy = hs.plan(CORRIDOR, {"step": -1.0}, temperature={f"p{i}": 1e4 for i in range(16)})
     fit = hs.fit(MODEL, hs.simulate(policy, 5, seed=1, max_steps=12), method="hierarchical")
     assert fit.converged
     params = population_of(fit).params
