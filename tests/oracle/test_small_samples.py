@@ -11,9 +11,8 @@ from scipy.optimize import minimize
 from scipy.stats import chi2, ttest_ind, ttest_rel
 
 from humansoft.fit.abstract_profiles import Profiles, Scores
-from humansoft.fit.deviations import adapted
+from humansoft.fit.gridded import GridLikelihood
 from humansoft.fit.hierarchical import SMALLEST_SD
-from humansoft.fit.marginal import MarginalLikelihood
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.people_posterior import PeoplePosterior
 from humansoft.fit.population_table import uncertainty
@@ -136,14 +135,14 @@ def study(people: int, conditions: int, seed: int, alike: bool) -> Study:
     return Study(Measured(y, variance, shift), mixed, terms, ways)
 
 
-def maximum(of: Study) -> tuple[MarginalLikelihood, Real]:
+def maximum(of: Study) -> tuple[GridLikelihood, Real]:
     variances = np.maximum(of.best(restricted=False), SMALLEST_SD**2 / 4)
     estimates = of.least_squares(variances)[0]
     shared = np.zeros(1) if of.mixed.shared[0].fixed is not None else np.zeros(0)
     full = np.r_[shared, estimates, 0.5 * np.log(variances)]
-    nodes = adapted(of.people, of.mixed, full, 9)
-    assert nodes is not None
-    return MarginalLikelihood(of.people, of.mixed, 1.0, nodes, 9), full
+    found = GridLikelihood.placed(of.people, of.mixed, 1.0, full, 9)
+    assert found is not None
+    return found, full
 
 
 @pytest.mark.parametrize(("people", "conditions", "seed"), [(9, 1, 4), (9, 1, 6), (8, 2, 1), (12, 2, 7)])
@@ -206,9 +205,8 @@ def test_a_comparison_of_conditions_is_a_paired_t_test() -> None:
 def test_conditions_that_may_not_differ_are_seen_through_every_spread_that_is_likely() -> None:
     given, highest = study(6, 2, seed=4, alike=True), 0.5
     full = np.r_[0.0, 0.1, 0.3, 0.0, np.log(0.6), np.log(SMALLEST_SD / 2)]
-    nodes = adapted(given.people, given.mixed, full, 9)
-    assert nodes is not None
-    objective = MarginalLikelihood(given.people, given.mixed, 1.0, nodes, 9)
+    objective = GridLikelihood.placed(given.people, given.mixed, 1.0, full, 9)
+    assert objective is not None
     table = pd.DataFrame({"ci_high": np.r_[np.zeros(5), highest]})
     found = PeoplePosterior.of(objective, full, table).moments
     shares = np.linspace(0.0, 2.0, 4001)[1:]
