@@ -140,8 +140,8 @@ class Task:
 
         Args:
             edges: one turn a row: DataFrame, CSV, TSV or Parquet path.
-            **columns: ``source``, ``target`` (links left and entered; "from" and "to"), ``goals`` (links; default:
-                all that no turn leaves), ``features`` (names of numeric columns), ``units`` (name -> unit).
+            **columns: ``source``, ``target`` (links left and entered; "from" and "to"), ``goals`` (links; default: all
+                that no turn leaves), ``features`` (names of numeric columns), ``units`` (name -> unit).
 
         Raises:
             TaskError: missing or non-numeric columns, turns that stand twice, unknown goals.
@@ -264,12 +264,11 @@ class Task:
         """
         if self.goals is not None:
             raise TaskError("with_features is not for networks: give features as columns of the edges")
-        units = units or {}
-        more = checked_features(features, units, self.feature_units, self.states, self.actions)
+        more = checked_features(features, units or {}, self.feature_units, self.states, self.actions)
         return dataclasses.replace(
             self,
             features=torch.cat([self.features, torch.from_numpy(more).to(DTYPE)], dim=-1),
-            feature_units=self.feature_units | {name: units.get(name, "") for name in features},
+            feature_units=self.feature_units | {name: (units or {}).get(name, "") for name in features},
         )
 
     @property
@@ -295,8 +294,6 @@ class Task:
         """Show sizes, not contents."""
         contexts = f"{len(self.contexts)} contexts, " if self.has_contexts else ""
         end = "" if self.horizon is None else f", horizon {self.horizon}"
-        kind = "" if self.exact else ", estimated transitions"
-        return (
-            f"Task({contexts}{len(self.states):,} states, {len(self.actions)} actions, features "
-            f"{', '.join(self.feature_names) or 'none'}, discount {self.discount:g}{end}{kind})"
-        )
+        kind, names = "" if self.exact else ", estimated transitions", ", ".join(self.feature_names) or "none"
+        sizes = f"{contexts}{len(self.states):,} states, {len(self.actions)} actions"
+        return f"Task({sizes}, features {names}, discount {self.discount:g}{end}{kind})"
