@@ -28,6 +28,7 @@ _INVOLVED = 0.3  # share of a parameter in a direction that the data leave open
 _VAGUE = 0.25  # standard error of a log spread from which its likelihood is not that of a normal distribution
 _WIDEST = 12.0  # natural logs from the estimate within which an end of an interval is looked for
 _FARTHEST = 40.0  # the same, of what runs away
+_SAFE_SD = 0.02  # that stands for 0 where its inverse square, which moments to eight digits are taken times, is needed
 _ROUNDING = 1e-12  # of the mean of a column that is 0, or of what does not move
 _CLOSE, _NEAR = 1e-4, 5e-3  # how closely ends are found, of the latter if each of their values takes a maximum
 _ABYSS = -1e4  # what stands for the logarithm of 0
@@ -86,10 +87,13 @@ def uncertainty(objective: PopulationObjective, full: Real) -> Uncertainty:
     runaway, paths = _runaway(mixed, information, moving)
     spread = mixed.split(full)[2]
     errors = np.zeros((0, len(full), len(full)))
-    if _has_variances(mixed) and not runaway[len(full) - len(spread) :].any():
-        working = WorkingModel.of(objective, full, information, _directions(mixed, moving & ~runaway))
-        more = working.restricted(np.exp(2 * spread))
-        working, spread = working.at(more), 0.5 * np.log(np.maximum(np.exp(2 * spread) + more, SMALLEST_SD**2 / 4))
+    safe = np.where(collapsed(mixed, full), np.log(_SAFE_SD), full)
+    near = around(objective, safe) if _has_variances(mixed) else None
+    if near is not None and not runaway[len(full) - len(spread) :].any():
+        working = WorkingModel.of(near, safe, information, _directions(mixed, moving & ~runaway))
+        variances = np.exp(2 * mixed.split(safe)[2])
+        more = working.restricted(variances)
+        working, spread = working.at(more), 0.5 * np.log(np.maximum(variances + more, SMALLEST_SD**2 / 4))
         information = working.information
         errors = np.einsum("vw,vpq->wpq", working.spread_errors(), working.lost)
     found = _inverse(mixed, information, moving, runaway)

@@ -10,11 +10,15 @@ from scipy.linalg import block_diag
 from scipy.optimize import minimize
 from scipy.stats import chi2, ttest_ind, ttest_rel
 
+import humansoft as hs
+from analysis.replications.small_populations import choice_task, log_of
 from humansoft.fit.abstract_profiles import Profiles, Scores
 from humansoft.fit.gridded import GridLikelihood
 from humansoft.fit.hierarchical import SMALLEST_SD
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.people_posterior import PeoplePosterior
+from humansoft.fit.population_fit import population_maximum, population_problem
+from humansoft.fit.population_lapse import around
 from humansoft.fit.population_table import uncertainty
 from humansoft.fit.satterthwaite import degrees_of_freedom
 from humansoft.fit.spreads import Repeated, Separate
@@ -218,3 +222,19 @@ def test_conditions_that_may_not_differ_are_seen_through_every_spread_that_is_li
     inside = (prior - gain @ prior)[:, None] + (means - mean)[..., :, None] * (means - mean)[..., None, :]
     np.testing.assert_allclose(found.mean, mean, atol=2e-3)
     np.testing.assert_allclose(found.covariance, np.average(inside, axis=0, weights=weight), rtol=0.02)
+
+
+@pytest.mark.slow
+def test_a_spread_of_0_is_no_division_by_it() -> None:
+    """With few decisions, moments have eight digits: at a deviation of .0005 they say nothing of the information."""
+    model = hs.SoftOptimalModel(choice_task(), hs.LinearReward(fixed={"value": 1.0}), "~ block")
+    log = log_of("8_in_two_conditions", 10, seed=10)
+    best, _ = population_maximum(population_problem(model, log, True, 1, 200, False), "quadrature", None)
+    place = np.arange(len(best.full)) == len(best.full) - 1
+    assert best.full[place] < np.log(SMALLEST_SD)
+    some = np.where(place, np.log(0.05), best.full)
+    near = around(best.objective, some)
+    assert near is not None
+    found, beside = uncertainty(best.objective, best.full), uncertainty(near, some)
+    np.testing.assert_allclose(np.diag(found.covariance)[1:3], np.diag(beside.covariance)[1:3], rtol=0.1)
+    assert (degrees_of_freedom(np.eye(len(some))[1:3], found.covariance, found.errors) < 8).all()
