@@ -24,7 +24,7 @@ class Args:
     """Options."""
 
     quick: bool = False
-    """Three studies of each kind."""
+    """One study of each kind."""
 
     json: Path | None = None
     """File to write the rows to."""
@@ -46,7 +46,7 @@ def study(args: Args) -> Iterator[Row]:
             model = hs.SoftOptimalModel(choice_task(), hs.LinearReward(fixed={"value": 1.0}), formula)
             covered = [
                 inside(hs.fit(model, log_of(kind, decisions, seed), method="hierarchical"), formula)
-                for seed in range(3 if args.quick else STUDIES)
+                for seed in range(1 if args.quick else STUDIES)
             ]
             for name, share in pd.DataFrame(covered).mean().items():
                 bar = () if args.quick else ("0.92", 0.0, "at_least")

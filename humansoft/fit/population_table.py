@@ -87,9 +87,11 @@ def uncertainty(objective: PopulationObjective, full: Real) -> Uncertainty:
     runaway, paths = _runaway(mixed, information, moving)
     spread = mixed.split(full)[2]
     errors = np.zeros((0, len(full), len(full)))
-    safe = np.where(collapsed(mixed, full), np.log(_SAFE_SD), full)
+    is_spread = np.arange(len(full)) >= len(full) - len(spread)
+    small = is_spread & (full < np.log(_SAFE_SD))
+    safe = np.where(small, np.log(_SAFE_SD), full)
     near = around(objective, safe) if _has_variances(mixed) else None
-    if near is not None and not runaway[len(full) - len(spread) :].any():
+    if near is not None and not (runaway & is_spread & ~small).any():
         working = WorkingModel.of(near, safe, information, _directions(mixed, moving & ~runaway))
         variances = np.exp(2 * mixed.split(safe)[2])
         more = working.restricted(variances)
@@ -273,8 +275,8 @@ def _one_sided(objective: PopulationObjective, full: Real, path: Real) -> tuple[
     It has no end on the side to which it runs.
     """
     mixed = objective.mixed
-    logs = float(np.abs(mixed.design @ path[_block(mixed)]).max(initial=0.0))  # that a person moves by
-    logs = logs if logs > _ROUNDING else 1.0  # a spread that runs away by itself moves nobody's mean
+    moved = (mixed.design @ path[_block(mixed)], path[len(path) - len(mixed.spread) :])
+    logs = max(float(np.abs(by).max(initial=0.0)) for by in moved)  # that people's means or a spread move by
     unit = path / logs
     height = {sign: log_likelihood(objective, full + sign * 2.0 * unit) for sign in (-1.0, 1.0)}
     back = -1.0 if height[1.0] >= height[-1.0] else 1.0

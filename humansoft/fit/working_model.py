@@ -25,9 +25,7 @@ from humansoft.fit.spreads import Sources
 
 Real = npt.NDArray[np.float64]
 
-_FARTHEST = (
-    1.0  # growth of a variance, in units of all that varies in what people did: of twice as many as coefficients
-)
+_FARTHEST = 2.0  # times the growth of a variance in a balanced study, beyond which the model works no more
 _UNTOLD = 1e-9  # share of the information about a variance below which there is none
 _LEAST = 1e-300
 
@@ -159,7 +157,9 @@ class WorkingModel:
             there = self.at(units * sizes)
             return -there.height(self, units * sizes), -there.score() * sizes
 
-        limits = [(-float(part), _FARTHEST) for part in variances / sizes]
+        terms = self.directions.shape[1]
+        most = _FARTHEST * terms / max(len(self.pull) - terms, 1)
+        limits = [(-float(part), most) for part in variances / sizes]
         found: Real = minimize(cost, np.zeros(len(sizes)), jac=True, method="L-BFGS-B", bounds=limits).x * sizes
         return found
 

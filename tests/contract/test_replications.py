@@ -111,3 +111,10 @@ def test_keane_wolpin(rows_of: Study) -> None:
     model = nats["model/held_out/nats_per_decision"]
     assert model < nats["floor/age_and_last/held_out/nats_per_decision"]
     assert model < nats["empirical_policy/held_out/nats_per_decision"]
+
+
+@pytest.mark.slow
+def test_small_populations(rows_of: Study) -> None:
+    rows = rows_of("small_populations", "--quick")
+    assert len(rows) == 4 * 2 * 2
+    assert {row["value"] for row in rows} <= {0.0, 1.0}
