@@ -128,7 +128,8 @@ def _small_sample_notes(population: Population, found: Uncertainty) -> list[str]
     if not len(found.errors):
         return []
     pairs = zip(population.sd.items(), np.exp(found.spread), strict=True)
-    sizes = ", ".join(f"{label} {size:.2g} for {shown:.2g}" for (label, shown), size in pairs)
+    named = ((" within people" if label == WITHIN else f" of {label}", shown, size) for (label, shown), size in pairs)
+    sizes = ", ".join(f"{size:.2g} for {shown:.2g}{name}" for name, shown, size in named)
     return [
         "intervals of the population's coefficients are of Student's t (degrees of freedom by Satterthwaite 1946), "
         "their standard errors those at the standard deviations of the restricted likelihood (Patterson and Thompson "

@@ -126,7 +126,8 @@ class Directions:
 
     @cached_property
     def _of_linear(self) -> Tensor:
-        return self._columns(self.reward_at)  # linear without offset: a direction's change is its own reward
+        nothing = self.reward_at(torch.zeros(int(self.model.table.is_reward.sum()), dtype=DTYPE))
+        return self._columns(lambda direction: self.reward_at(direction) - nothing)
 
     def _columns(self, change: Callable[[Tensor], Tensor]) -> Float[Tensor, "R *T S A C"]:
         """Return the change along each direction, which is given as a step of the reward's parameters [Q]."""

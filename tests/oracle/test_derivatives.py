@@ -11,6 +11,7 @@ import torch
 import humansoft as hs
 from humansoft.evaluate.flatness import with_released
 from humansoft.fit.exact_likelihood import ExactLikelihood
+from humansoft.rewards.known import KnownReward
 from humansoft.solvers.bellman import action_value, log_soft_policy, newton_step, soft_value
 from humansoft.solvers.exact import solve_stationary
 from humansoft.solvers.expansion import Observations
@@ -225,6 +226,22 @@ def test_the_hessian_is_that_of_plain_numpy(case: Case) -> None:
     free = case.likelihood.model.table.free
     close(hessian, reference.complex_hessian(case.log_likelihood, case.point) * np.outer(free, free), 1e-6)
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-9 * np.abs(hessian).max())
+
+
+@pytest.mark.parametrize("horizon", [None, 6])
+def test_a_known_reward_moves_nothing_by_itself(horizon: int | None) -> None:
+    """Second derivatives and scores by temperatures alone are differences of first ones."""
+    task = hs.Task.grid("S..\n.#.\n..G", discount=0.9, horizon=horizon)
+    people = hs.plan(task, {"step": -1.0}, temperature={"ann": 0.4, "bob": 0.8})
+    known = KnownReward(-task.features[..., 0])
+    model = hs.SoftOptimalModel(task, known, hs.PerSubject()).bind(hs.simulate(people, 5, seed=1))
+    likelihood = ExactLikelihood(model, model.observe(hs.simulate(people, 5, seed=1)))
+    point, width = torch.tensor([-0.7, 0.3], dtype=torch.float64), 1e-5
+    ends = [(point + width * one, point - width * one) for one in torch.eye(2, dtype=torch.float64)]
+    slopes = [(likelihood.gradient(up) - likelihood.gradient(down)) / (2 * width) for up, down in ends]
+    close(likelihood.hessian(point).toarray(), np.stack(slopes), 1e-7)
+    scores = by_parameter(likelihood, likelihood.jacobian(point))
+    np.testing.assert_allclose(likelihood.observations.weight @ scores, likelihood.gradient(point), rtol=1e-9)
 
 
 def test_what_was_derived_at_one_point_is_not_told_at_another() -> None:

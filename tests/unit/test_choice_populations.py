@@ -213,7 +213,8 @@ def test_what_other_people_left_open_stays_open_for_newcomers() -> None:
             [("step", "all"), ("stickiness", "all"), ("logit_lapse", "all")], names=["name", "label"]
         ),
     )
-    known = Mock(spec=Population, params=params.assign(fixed=False), covariance=np.zeros((3, 3)))
+    tables = {"covariance": np.zeros((3, 3)), "covariance_errors": np.zeros((0, 3, 3)), "sd": pd.Series(dtype=float)}
+    known = Mock(spec=Population, params=params.assign(fixed=False), **tables)
     rows = (Parameter("step", "reward"), Parameter("stickiness", "tilt"), Parameter("lapse", "logit_lapse"))
     found = Uncertainty.of(known, Mixed(rows, (), (), np.zeros((1, 1, 0)), ()))
     assert found.runaway.tolist() == [False, True, False]
