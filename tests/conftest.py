@@ -28,10 +28,10 @@ torch.set_num_threads(1)  # tests run side by side: more threads than cores make
 @pytest.fixture(scope="session")
 def data_home() -> Path:
     """The folder of the real data sets; a test that asks for it is skipped where there is none."""
-    home = Path(os.environ.get("HUMANSOFT_DATA", "no folder"))
-    if not home.is_dir():
-        pytest.skip(f"real data absent: there is no {home} (set $HUMANSOFT_DATA)")
-    return home
+    home = os.environ.get("HUMANSOFT_DATA")
+    if home is None or not Path(home).is_dir():
+        pytest.skip(f"real data absent: $HUMANSOFT_DATA, their folder, is {'not set' if home is None else repr(home)}")
+    return Path(home)
 
 
 @pytest.fixture(autouse=True)
