@@ -103,12 +103,7 @@ def assemble_population(
         num_decisions=num_decisions(likelihood),
         rank=mixed.table.num_free,
         status=_status(settled, found),
-        notes=(
-            *_notes(population, mixed),
-            *_small_sample_notes(population, found),
-            *_runaway_notes(mixed, found),
-            *people.notes,
-        ),
+        notes=(*_notes(population, mixed, found), *people.notes),
         history=pd.DataFrame({"step": np.arange(1, len(best.history) + 1), "log_likelihood": best.history}),
         training=people.training(),
         seed=seed,
@@ -211,7 +206,7 @@ def _boundaries(low: Real, high: Real) -> list[str]:
     return [kinds[pair] for pair in zip(np.isneginf(low).tolist(), np.isposinf(high).tolist(), strict=True)]
 
 
-def _notes(population: Population, mixed: Mixed) -> list[str]:
+def _notes(population: Population, mixed: Mixed, found: Uncertainty) -> list[str]:
     notes = []
     if population.integration == "none":
         notes.append("temperatures are what the formula says of each person; people do not deviate from it")
@@ -241,19 +236,21 @@ def _notes(population: Population, mixed: Mixed) -> list[str]:
             "of contrasts of conditions are too narrow, by half in an example"
         )
     none = [row for row in mixed.spread if float(population.sd.get(row.label, 1.0)) == 0.0]
-    return [*notes, *(_alike_note(row) for row in none)]
+    alike = [_alike_note(row) for row in none]
+    return [*notes, *alike, *_small_sample_notes(population, found), *_runaway_notes(mixed, found)]
 
 
 def _alike_note(row: Parameter) -> str:
     """Say what it means that a standard deviation is estimated as 0."""
-    found = (
-        f"people do not differ in {row.name if row.label is None else row.label} by anything that can be seen: their "
-        "standard deviation is estimated as 0"
-    )
     if row.label == WITHIN:
         found = (
             "people do not change from one condition to another by anything that can be seen, apart from what the "
             "formula says: the standard deviation of that is estimated as 0"
+        )
+    else:
+        found = (
+            f"people do not differ in {row.name if row.label is None else row.label} by anything that can be seen: "
+            "their standard deviation is estimated as 0"
         )
     return (
         f"{found}. Each is seen through all that are still likely, up to the end of its interval: estimates and "

@@ -55,6 +55,11 @@ class PopulationObjective(Objective):
         """Weighted decisions, 1 at the least."""
         return max(self.decisions, 1.0)
 
+    def around(self, full: Real) -> Self | None:
+        """Return the same as it is best worked out at some parameters [P]; ``None`` without a solution."""
+        del full
+        return self
+
     @abstractmethod
     def by_person(self, full: Real) -> Real:
         """Return each person's part [B], minus infinity without a solution."""

@@ -16,7 +16,6 @@ from humansoft.fit.boundary import TWO_SIDED_DROP
 from humansoft.fit.deviations import Posterior, joint
 from humansoft.fit.hierarchical import collapsed
 from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
-from humansoft.fit.population_lapse import around
 
 Real = npt.NDArray[np.float64]
 
@@ -96,7 +95,7 @@ def _averaged_moments(objective: PopulationObjective, full: Real, ends: Real, go
     weights, found = [], []
     for share in (np.arange(_FEW_SPREADS) + 0.5) * _MOST / _FEW_SPREADS:
         at = np.where(gone, np.log(np.where(gone, share * ends, 1.0)), full)
-        near = around(objective, at)
+        near = objective.around(at)
         posterior = None if near is None else near.posterior(at)
         if posterior is not None:
             weights.append(np.exp(-TWO_SIDED_DROP * share**2))

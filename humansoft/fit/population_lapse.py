@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from humansoft.fit.boundary import FLAT, NEVER, ONE_SIDED_DROP, highest_lapse
-from humansoft.fit.marginal import MarginalLikelihood, PopulationObjective
+from humansoft.fit.marginal import PopulationObjective
 from humansoft.fit.mixed import Mixed
 
 Real = npt.NDArray[np.float64]
@@ -89,13 +89,8 @@ def log_likelihood(objective: PopulationObjective, full: Real) -> float:
 
 def by_person_at(objective: PopulationObjective, full: Real) -> Real:
     """Return that of each person [B], minus infinity where there is no solution."""
-    there = around(objective, full)
+    there = objective.around(full)
     return np.full(objective.mixed.num_people, -np.inf) if there is None else there.by_person(full)
-
-
-def around(objective: PopulationObjective, full: Real) -> PopulationObjective | None:
-    """Return the likelihood with nodes where the posteriors are at some parameters; ``None`` without a solution."""
-    return objective.around(full) if isinstance(objective, MarginalLikelihood) else objective
 
 
 def _given(covariance: Real, place: int) -> Real:

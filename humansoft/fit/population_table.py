@@ -16,7 +16,7 @@ from humansoft.fit.hierarchical import SMALLEST_SD, collapsed
 from humansoft.fit.marginal import PopulationObjective
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.population import Population
-from humansoft.fit.population_lapse import around, highest_logit, log_likelihood
+from humansoft.fit.population_lapse import highest_logit, log_likelihood
 from humansoft.fit.satterthwaite import degrees_of_freedom, reach_95
 from humansoft.fit.working_model import WorkingModel
 
@@ -90,7 +90,7 @@ def uncertainty(objective: PopulationObjective, full: Real) -> Uncertainty:
     is_spread = np.arange(len(full)) >= len(full) - len(spread)
     small = is_spread & (full < np.log(_SAFE_SD))
     safe = np.where(small, np.log(_SAFE_SD), full)
-    near = around(objective, safe) if _has_variances(mixed) else None
+    near = objective.around(safe) if _has_variances(mixed) else None
     if near is not None and not (runaway & is_spread & ~small).any():
         working = WorkingModel.of(near, safe, information, _directions(mixed, moving & ~runaway))
         variances = np.exp(2 * mixed.split(safe)[2])
@@ -264,7 +264,7 @@ def _best_given(
 
 def _placed(objective: PopulationObjective, full: Real) -> tuple[float, Real, PopulationObjective | None]:
     """Return the log-likelihood at a point, the point, and the objective with nodes there, if there is a solution."""
-    there = around(objective, full)
+    there = objective.around(full)
     value = -np.inf if there is None else float(there.by_person(full).sum())
     return value, full, there if np.isfinite(value) else None
 

@@ -18,7 +18,6 @@ from humansoft.fit.hierarchical import SMALLEST_SD
 from humansoft.fit.mixed import Mixed
 from humansoft.fit.people_posterior import PeoplePosterior
 from humansoft.fit.population_fit import population_maximum, population_problem
-from humansoft.fit.population_lapse import around
 from humansoft.fit.population_table import uncertainty
 from humansoft.fit.satterthwaite import degrees_of_freedom
 from humansoft.fit.spreads import Repeated, Separate
@@ -233,7 +232,7 @@ def test_a_spread_of_0_is_no_division_by_it() -> None:
     place = np.arange(len(best.full)) == len(best.full) - 1
     assert best.full[place] < np.log(SMALLEST_SD)
     some = np.where(place, np.log(0.05), best.full)
-    near = around(best.objective, some)
+    near = best.objective.around(some)
     assert near is not None
     found, beside = uncertainty(best.objective, best.full), uncertainty(near, some)
     np.testing.assert_allclose(np.diag(found.covariance)[1:3], np.diag(beside.covariance)[1:3], rtol=0.1)
